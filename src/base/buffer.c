@@ -1,0 +1,85 @@
+#include "base/buffer.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int buffer_reserve(struct buffer *b, size_t more)
+{
+    size_t need, cap = b->cap < 64 ? 64 : b->cap;
+    char *data;
+
+    if (b->failed || __builtin_add_overflow(b->len, more, &need))
+        goto fail;
+    if (need <= b->cap)
+        return 0;
+    while (cap < need)
+        if (__builtin_mul_overflow(cap, 2, &cap))
+            goto fail;
+    data = realloc(b->data, cap);
+    if (data == NULL)
+        goto fail;
+    b->data = data;
+    b->cap = cap;
+    return 0;
+
+fail:
+    b->failed = true;
+    return -ENOMEM;
+}
+
+void buffer_append(struct buffer *b, const void *data, size_t len)
+{
+    if (len == 0 || buffer_reserve(b, len) < 0)
+        return;
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+}
+
+void buffer_append_str(struct buffer *b, struct str s)
+{
+    buffer_append(b, s.p, s.n);
+}
+
+void buffer_append_byte(struct buffer *b, char c)
+{
+    buffer_append(b, &c, 1);
+}
+
+void buffer_printf(struct buffer *b, const char *format, ...)
+{
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (n < 0 || buffer_reserve(b, (size_t)n + 1) < 0)
+        return;
+    va_start(args, format);
+    vsnprintf(b->data + b->len, (size_t)n + 1, format, args);
+    va_end(args);
+    b->len += (size_t)n;
+}
+
+void buffer_drop(struct buffer *b, size_t n)
+{
+    if (n >= b->len) {
+        b->len = 0;
+        return;
+    }
+    memmove(b->data, b->data + n, b->len - n);
+    b->len -= n;
+}
+
+struct str buffer_str(const struct buffer *b)
+{
+    return (struct str){b->data, b->len};
+}
+
+void buffer_fini(struct buffer *b)
+{
+    free(b->data);
+    *b = (struct buffer){0};
+}

@@ -1,0 +1,18 @@
+/* clock.h - the one clock.  Deadlines and ages are monotonic; wall time is
+ * for people and for HTTP dates only.  Any thread. */
+#ifndef PENSTOCK_BASE_CLOCK_H
+#define PENSTOCK_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Monotonic time in microseconds, from an arbitrary start. */
+uint64_t clock_now_us(void);
+/* Wall time in milliseconds since 1970. */
+uint64_t clock_wall_ms(void);
+
+/* Stops the clock at now_us, and moves it from there: for unit tests.  Wall
+ * time then follows from the same figure. */
+void clock_stop_at(uint64_t now_us);
+void clock_advance(uint64_t us);
+
+#endif

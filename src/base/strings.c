@@ -1,0 +1,258 @@
+#include "base/strings.h"
+
+#include <errno.h>
+#include <strings.h>
+
+struct str str_of(const char *z)
+{
+    return (struct str){z, z == NULL ? 0 : strlen(z)};
+}
+
+bool str_eq(struct str a, struct str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static unsigned char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (unsigned char)(c | 0x20) : (unsigned char)c;
+}
+
+bool str_eq_nocase(struct str a, struct str b)
+{
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (lower(a.p[i]) != lower(b.p[i]))
+            return false;
+    return true;
+}
+
+bool str_starts(struct str s, struct str prefix)
+{
+    return s.n >= prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0;
+}
+
+static bool is_ows(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+struct str str_trim(struct str s)
+{
+    while (s.n > 0 && is_ows(s.p[0]))
+        s.p++, s.n--;
+    while (s.n > 0 && is_ows(s.p[s.n - 1]))
+        s.n--;
+    return s;
+}
+
+/* The offset of the first comma outside quotes, or s.n. */
+static size_t element_end(struct str s)
+{
+    bool quoted = false;
+
+    for (size_t i = 0; i < s.n; i++) {
+        if (quoted && s.p[i] == '\\')
+            i++;
+        else if (s.p[i] == '"')
+            quoted = !quoted;
+        else if (s.p[i] == ',' && !quoted)
+            return i;
+    }
+    return s.n;
+}
+
+bool str_list_next(struct str *rest, struct str *element)
+{
+    while (rest->n > 0) {
+        size_t end = element_end(*rest);
+        struct str e = str_trim((struct str){rest->p, end});
+
+        if (end < rest->n)
+            end++;
+        rest->p += end;
+        rest->n -= end;
+        if (e.n > 0) {
+            *element = e;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool str_list_has(struct str list, struct str token)
+{
+    struct str e;
+
+    while (str_list_next(&list, &e))
+        if (str_eq_nocase(e, token))
+            return true;
+    return false;
+}
+
+struct str str_split(struct str s, char c, struct str *head)
+{
+    const char *at = s.n > 0 ? memchr(s.p, c, s.n) : NULL;
+
+    if (at == NULL) {
+        *head = s;
+        return STR_NONE;
+    }
+    *head = (struct str){s.p, (size_t)(at - s.p)};
+    return (struct str){at + 1, s.n - head->n - 1};
+}
+
+bool str_to_u64(struct str s, uint64_t *out)
+{
+    uint64_t v = 0;
+
+    if (s.n == 0)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+        if (__builtin_mul_overflow(v, 10, &v) ||
+            __builtin_add_overflow(v, (uint64_t)(s.p[i] - '0'), &v))
+            return false;
+    }
+    *out = v;
+    return true;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static int decode(struct str s, char *out, size_t cap, bool plus_is_space)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        int c = (unsigned char)s.p[i];
+
+        if (c == '%') {
+            if (i + 2 >= s.n)
+                return -EINVAL;
+            int hi = hex_value(s.p[i + 1]), lo = hex_value(s.p[i + 2]);
+            if (hi < 0 || lo < 0)
+                return -EINVAL;
+            c = hi * 16 + lo;
+            i += 2;
+        } else if (c == '+' && plus_is_space) {
+            c = ' ';
+        }
+        if (c == 0 || n + 1 >= cap)
+            return -EINVAL;
+        out[n++] = (char)c;
+    }
+    if (cap == 0)
+        return -EINVAL;
+    out[n] = '\0';
+    return (int)n;
+}
+
+int str_percent_decode(struct str s, char *out, size_t cap)
+{
+    return decode(s, out, cap, false);
+}
+
+int str_query_get(struct str query, const char *name, char *out, size_t cap)
+{
+    struct str want = str_of(name);
+
+    while (query.n > 0) {
+        struct str pair, key, value;
+
+        query = str_split(query, '&', &pair);
+        value = str_split(pair, '=', &key);
+        if (str_eq(key, want))
+            return decode(value, out, cap, true);
+    }
+    return -ENOENT;
+}
+
+bool str_media_is(struct str content_type, const char *type)
+{
+    struct str media;
+
+    str_split(content_type, ';', &media);
+    return str_eq_nocase(str_trim(media), str_of(type));
+}
+
+bool str_utf8_valid(struct str s)
+{
+    const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
+
+    while (p < end) {
+        unsigned c = *p++, min = 0x80, more;
+
+        if (c < 0x80)
+            continue;
+        if (c >= 0xc2 && c <= 0xdf)
+            more = 1, c &= 0x1f;
+        else if (c >= 0xe0 && c <= 0xef)
+            more = 2, c &= 0x0f, min = 0x800;
+        else if (c >= 0xf0 && c <= 0xf4)
+            more = 3, c &= 0x07, min = 0x10000;
+        else
+            return false;
+        if ((size_t)(end - p) < more)
+            return false;
+        while (more-- > 0) {
+            if ((*p & 0xc0) != 0x80)
+                return false;
+            c = c << 6 | (*p++ & 0x3f);
+        }
+        if (c < min || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+            return false;
+    }
+    return true;
+}
+
+/* Levenshtein distance of two short names, capped. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t la = strlen(a), lb = strlen(b), row[65];
+
+    if (la > 64 || lb > 64)
+        return 64;
+    for (size_t j = 0; j <= lb; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= la; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= lb; j++) {
+            size_t up = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
+
+            if (up + 1 < best)
+                best = up + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            diagonal = up;
+            row[j] = best;
+        }
+    }
+    return row[lb];
+}
+
+const char *str_nearest(const char *wrong, const char *const names[], size_t n)
+{
+    const char *best = NULL;
+    size_t best_distance = strlen(wrong) / 3 + 2;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t d = distance(wrong, names[i]);
+
+        if (d < best_distance) {
+            best_distance = d;
+            best = names[i];
+        }
+    }
+    return best;
+}

@@ -1,0 +1,68 @@
+/* strings.h - slices of bytes that somebody else owns, and the few questions
+ * that protocols ask of them.  Nothing here allocates. */
+#ifndef PENSTOCK_BASE_STRINGS_H
+#define PENSTOCK_BASE_STRINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* n bytes at p, not terminated.  p may be NULL only where n is 0; a slice
+ * with p == NULL means "absent" where the difference matters. */
+struct str {
+    const char *p;
+    size_t n;
+};
+
+#define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
+#define STR_NONE     ((struct str){NULL, 0})
+/* For printf's "%.*s". */
+#define STR_ARG(s) (int)(s).n, (s).p
+
+/* The slice of a terminated string; absent for NULL. */
+struct str str_of(const char *z);
+
+bool str_eq(struct str a, struct str b);
+/* ASCII letters compare without case, other octets as they are. */
+bool str_eq_nocase(struct str a, struct str b);
+bool str_starts(struct str s, struct str prefix);
+
+/* Drops SP and HTAB at both ends (RFC 9110 5.6.3, OWS). */
+struct str str_trim(struct str s);
+
+/* Takes the next element of a comma-separated list (RFC 9110 5.6.1) off the
+ * front of *rest, trimmed; commas inside quoted strings do not split.  Empty
+ * elements are skipped.  False when the list is used up. */
+bool str_list_next(struct str *rest, struct str *element);
+/* Whether the list has this token, compared without case. */
+bool str_list_has(struct str list, struct str token);
+
+/* Splits s at the first octet c: *head gets what lies before (or all of s)
+ * and the rest after c is returned (absent where c does not occur). */
+struct str str_split(struct str s, char c, struct str *head);
+
+/* Decimal digits only, no sign, no space, the whole slice. */
+bool str_to_u64(struct str s, uint64_t *out);
+
+/* Finds name's value in a query string (without '?') and writes it, percent-
+ * decoded and with '+' as space, terminated, to out.  Returns its length;
+ * -ENOENT where there is no such name, -EINVAL where it holds a bad escape or
+ * NUL or does not fit cap. */
+int str_query_get(struct str query, const char *name, char *out, size_t cap);
+
+/* Percent-decodes s into out (cap bytes, terminated).  Returns the length, or
+ * -EINVAL for a bad escape, an encoded NUL, or too little room. */
+int str_percent_decode(struct str s, char *out, size_t cap);
+
+/* Media types compare without parameters and case (RFC 9110 8.3.1). */
+bool str_media_is(struct str content_type, const char *type);
+
+/* Well-formed UTF-8 (RFC 3629), the whole slice. */
+bool str_utf8_valid(struct str s);
+
+/* The name among names[0..n) nearest to wrong, for "did you mean"; NULL where
+ * none is near enough to be worth saying. */
+const char *str_nearest(const char *wrong, const char *const names[], size_t n);
+
+#endif

@@ -1,0 +1,47 @@
+/* settings.h - what a route says about its history, readers and source: the
+ * part of the configuration that the hub's side of the house reads.  Filled by
+ * server/config.c, fixed afterwards; lives as long as its struct config. */
+#ifndef PENSTOCK_FEED_SETTINGS_H
+#define PENSTOCK_FEED_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum start_at { START_NOW, START_LAST, START_OLDEST };
+enum lag_policy { LAG_DISCONNECT, LAG_SKIP };
+enum source_when { WHEN_NEEDED, WHEN_ALWAYS };
+
+struct history_limits {
+    unsigned messages;
+    size_t bytes;
+    uint64_t age_ms;
+};
+
+struct reader_settings {
+    enum start_at start;       /* of a follower without a cursor */
+    enum lag_policy lag;
+    uint64_t heartbeat_ms;     /* silence before a comment or a ping */
+    uint64_t wait_ms;          /* longest long poll */
+    unsigned batch_messages;   /* most that one answer carries */
+    size_t batch_bytes;
+    uint64_t retry_ms;         /* SSE retry: told to clients, with jitter */
+    uint64_t max_age_s;        /* Cache-Control of a poll's answer; 0: no-cache */
+    size_t message_bytes;      /* largest message taken from a client */
+    char **origins;            /* allowed Origin values for WebSocket, NULL-ended;
+                                * NULL: the same host only; "*": any */
+};
+
+struct source_settings {
+    const char *type;          /* "publish", "sse", "ndjson" */
+    const char *backend;       /* name in "backends"; NULL for publish */
+    const char *path;          /* template of the URL's path and query, with
+                                * {name} parts; begins with '/' */
+    enum source_when when;
+    uint64_t linger_ms;        /* stays open after the last reader */
+    uint64_t idle_ms;          /* silence upstream before reconnecting; 0: never */
+    uint64_t backoff_min_ms, backoff_max_ms;
+    size_t message_bytes;      /* larger ones are dropped, and counted */
+};
+
+#endif

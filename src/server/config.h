@@ -1,0 +1,111 @@
+/* config.h - the config file, checked whole and turned into one immutable
+ * snapshot that every worker may read.  Keys, units, ranges, defaults and help
+ * stand in config.def; nothing else knows them. */
+#ifndef PENSTOCK_SERVER_CONFIG_H
+#define PENSTOCK_SERVER_CONFIG_H
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "base/buffer.h"
+#include "base/logging.h"
+#include "feed/settings.h"
+#include "server/pattern.h"
+
+enum transport_kind { /* as bits, and in the order of design */
+    KIND_POLL,
+    KIND_LONGPOLL,
+    KIND_SSE,
+    KIND_WEBSOCKET,
+    KIND_N,
+};
+
+enum access_log { ACCESS_OFF, ACCESS_TEXT, ACCESS_JSON };
+
+struct config_address { /* "127.0.0.1:8080", "[::1]:80", "*:80", ":80" */
+    char *text;
+    char *host; /* NULL for any; without brackets */
+    uint16_t port;
+};
+
+struct config_server { /* one server of a backend, "http://host:port" */
+    char *host;
+    uint16_t port;
+};
+
+struct config_backend {
+    char *name;
+    struct config_server *servers;
+    unsigned server_count;
+    uint64_t connect_ms;  /* until the connection stands: 502 after */
+    uint64_t response_ms; /* until the answer's head: 504 after */
+    uint64_t idle_ms;     /* of a connection in the pool */
+    unsigned pool;        /* idle connections kept per worker */
+};
+
+struct route {
+    char *path;           /* as written */
+    char *host;           /* NULL: any */
+    struct pattern pattern;
+    unsigned line;        /* in the file */
+    const struct config_backend *proxy; /* plain proxying; else NULL and: */
+    char *channel_text;   /* template, as written or by default */
+    struct pattern channel;
+    uint8_t transports[KIND_N]; /* enum transport_kind, in order of preference */
+    unsigned transport_count;
+    struct history_limits history;
+    struct reader_settings reader;
+    struct source_settings source;
+};
+
+struct config {
+    atomic_uint refs;
+    char *file;
+    struct config_address *listen;
+    unsigned listen_count;
+    struct config_address *admin; /* NULL: no admin listener */
+    char *admin_token;            /* bearer token, or NULL */
+    unsigned workers;             /* 0: one per core */
+    struct {
+        enum log_level level;
+        enum access_log access;
+    } log;
+    struct {
+        size_t head_bytes, target_bytes;
+        unsigned fields;
+        uint64_t head_ms;      /* for a whole request head: 408 after */
+        uint64_t idle_ms;      /* keep-alive between requests */
+        uint64_t write_ms;     /* an answer that makes no progress */
+        uint64_t drain_ms;     /* SIGTERM to the end */
+        unsigned connections;  /* all workers; 503 beyond */
+        unsigned channels;     /* all routes; 503 beyond */
+        size_t message_bytes;  /* one published message: 413 beyond */
+    } limits;
+    struct config_backend *backends;
+    unsigned backend_count;
+    struct route *routes;
+    unsigned route_count;
+};
+
+/* Reads and checks file.  0 and *out with one reference; or -EINVAL (or the
+ * errno of reading it), and every fault found, a line each, in errors:
+ *   FILE:LINE: routes[2].transports[0]: unknown transport "webscoket";
+ *   allowed: websocket, sse, longpoll, poll.  Did you mean "websocket"? */
+int config_load(struct config **out, const char *file, struct buffer *errors);
+struct config *config_ref(struct config *c);
+void config_unref(struct config **cp);
+
+/* The route that serves a request: the most specific path that matches, among
+ * those for its host.  NULL: none.  values gets the {name} parts, as slices of
+ * path, still percent-encoded. */
+const struct route *config_route(const struct config *c, struct str host,
+                                 struct str path, struct pattern_values *values);
+/* The first route (not proxy) whose channel template fits name. */
+const struct route *config_route_of_channel(const struct config *c,
+                                            struct str name,
+                                            struct pattern_values *values);
+
+/* Writes the JSON Schema of the file, from config.def. */
+void config_schema(FILE *out);
+
+#endif

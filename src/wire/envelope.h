@@ -1,0 +1,40 @@
+/* envelope.h - messages as JSON: the element of a batch (long poll, poll) and
+ * the envelope of the WebSocket subprotocol penstock.v1 are the same object.
+ *
+ *   {"id":"…","event":"…","data":…,"time":"2026-01-02T03:04:05.678Z"}
+ */
+#ifndef PENSTOCK_WIRE_ENVELOPE_H
+#define PENSTOCK_WIRE_ENVELOPE_H
+
+#include "base/buffer.h"
+
+/* How data stands in JSON and SSE. */
+enum envelope_kind {
+    ENVELOPE_TEXT,   /* valid UTF-8: a JSON string */
+    ENVELOPE_JSON,   /* one valid JSON value: embedded byte for byte */
+    ENVELOPE_BINARY, /* base64, and "encoding":"base64" */
+};
+
+/* type absent, empty or "message" is written as "message". */
+void envelope_encode(struct buffer *out, struct str id, struct str type,
+                     enum envelope_kind kind, struct str data, uint64_t time_ms);
+
+/* {"gap":{"from":"ID","to":"ID"}}: what a reader of penstock.v1 is told.
+ * from is the cursor that was asked for, to the first id that follows. */
+void envelope_encode_gap(struct buffer *out, struct str from, struct str to);
+
+/* The batch: head, elements separated by commas, tail.
+ *   {"messages":[…],"next":"ID"}   or   {"gap":true,"messages":[…],"next":"ID"} */
+void envelope_batch_head(struct buffer *out, bool gap);
+void envelope_batch_tail(struct buffer *out, struct str next_id);
+
+/* What kind data of this content type is: JSON media types (application/json,
+ * +json, ndjson) and text that parses as an object or array are JSON if they
+ * are valid JSON; other valid UTF-8 is text; the rest is binary.
+ * application/octet-stream and image, audio, video types are always binary. */
+enum envelope_kind envelope_kind_of(struct str content_type, struct str data);
+
+/* Appends base64 (RFC 4648 4) of s. */
+void base64_append(struct buffer *out, struct str s);
+
+#endif

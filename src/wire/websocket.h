@@ -1,0 +1,105 @@
+/* websocket.h - RFC 6455 frames, both ways and both roles.  Pure: bytes in,
+ * messages out; what to answer is the caller's. */
+#ifndef PENSTOCK_WIRE_WEBSOCKET_H
+#define PENSTOCK_WIRE_WEBSOCKET_H
+
+#include "base/buffer.h"
+
+enum ws_opcode { /* RFC 6455 5.2 */
+    WS_CONTINUATION = 0,
+    WS_TEXT = 1,
+    WS_BINARY = 2,
+    WS_CLOSE = 8,
+    WS_PING = 9,
+    WS_PONG = 10,
+};
+
+enum ws_close_code { /* RFC 6455 7.4.1 and the IANA registry */
+    WS_NORMAL = 1000,
+    WS_GOING_AWAY = 1001,
+    WS_PROTOCOL_ERROR = 1002,
+    WS_UNSUPPORTED = 1003,
+    WS_NO_CODE = 1005, /* never on the wire: a Close without a body */
+    WS_BAD_DATA = 1007,
+    WS_POLICY = 1008,
+    WS_TOO_BIG = 1009,
+    WS_INTERNAL_ERROR = 1011,
+    WS_RESTART = 1012,
+    WS_TRY_LATER = 1013,
+    WS_BAD_GATEWAY = 1014,
+};
+
+enum ws_role { WS_SERVER, WS_CLIENT }; /* which end reads: a server wants masks */
+
+struct ws_parser_ops {
+    /* A whole text or binary message.  Non-zero stops the feed and becomes
+     * its result.  data is borrowed, and unmasked. */
+    int (*message)(void *arg, enum ws_opcode opcode, struct str data);
+    /* A ping, pong or close, at once, also between fragments.  A close's
+     * body has been checked (5.5.1, 7.4): code is WS_NO_CODE if empty. */
+    int (*control)(void *arg, enum ws_opcode opcode, struct str data);
+};
+
+struct ws_parser {
+    const struct ws_parser_ops *ops;
+    void *arg;
+    enum ws_role role;
+    size_t limit_bytes;      /* of one message; checked from declared lengths */
+    unsigned fragment_limit; /* frames of one message */
+    uint8_t head[14];        /* an unfinished frame head */
+    uint8_t head_len;
+    uint8_t utf8_state;      /* of the open text message */
+    uint32_t utf8_value;
+    bool in_frame;           /* payload_left octets to come */
+    bool closed;             /* after a close frame: the rest is ignored */
+    uint8_t opcode;          /* of the current frame */
+    bool fin;
+    uint8_t mask[4], mask_at;
+    uint8_t message_opcode;  /* of the open message, 0 if none */
+    unsigned fragments;
+    uint64_t payload_left;
+    struct buffer message;   /* payload so far; freed between messages */
+    uint8_t control[125];
+    uint8_t control_len;
+    uint16_t fail_code;      /* why the feed failed, a ws_close_code */
+    const char *fail_reason;
+};
+
+void ws_parser_init(struct ws_parser *p, const struct ws_parser_ops *ops,
+                    void *arg, enum ws_role role, size_t limit_bytes);
+/* Takes all of data, unmasking it in place.  0; what a callback returned; or
+ * -EPROTO with fail_code and fail_reason set (the connection is to be failed
+ * with that code, 7.1.7), at the first octet that can be known to be wrong:
+ * RSV bits, reserved opcodes, wrong masking, non-minimal lengths, control
+ * frames over 125 octets or fragmented, continuations out of place -> 1002;
+ * text that is not UTF-8 -> 1007 at the bad octet; declared lengths over the
+ * limit -> 1009 before memory is taken; too many fragments -> 1008. */
+int ws_parser_feed(struct ws_parser *p, char *data, size_t len);
+/* No message or frame is half-read, so the parser could be freed. */
+bool ws_parser_idle(const struct ws_parser *p);
+void ws_parser_fini(struct ws_parser *p);
+
+/* The code in a close frame's checked body; WS_NO_CODE where it is empty. */
+unsigned ws_close_body_code(struct str body);
+/* Whether code may stand in a close frame (7.4.1, 7.4.2). */
+bool ws_close_code_ok(unsigned code);
+
+#define WS_HEAD_MAX 14
+/* Writes the head of a single unfragmented frame; returns its length.  With
+ * mask (client role) the payload has to be masked by ws_mask. */
+size_t ws_frame_head(uint8_t out[WS_HEAD_MAX], enum ws_opcode opcode,
+                     uint64_t payload_len, const uint8_t mask[4]);
+void ws_mask(char *data, size_t len, const uint8_t mask[4], size_t at);
+/* Appends a whole unmasked frame (server role). */
+void ws_encode(struct buffer *out, enum ws_opcode opcode, struct str payload);
+/* Appends a close frame; reason is cut to fit 123 octets at a UTF-8 edge. */
+void ws_encode_close(struct buffer *out, enum ws_close_code code,
+                     const char *reason);
+
+#define WS_ACCEPT_LEN 28
+/* Sec-WebSocket-Accept for a key (4.2.2), terminated. */
+void ws_accept(struct str key, char out[WS_ACCEPT_LEN + 1]);
+/* Whether a Sec-WebSocket-Key decodes to 16 octets (4.2.1). */
+bool ws_key_ok(struct str key);
+
+#endif
