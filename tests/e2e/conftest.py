@@ -1,0 +1,73 @@
+"""Fixtures: a penstock, a backend, and what they said when a test failed."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
+
+import penstock as penstock_module  # noqa: E402
+import programs                     # noqa: E402
+from backend import Backend         # noqa: E402
+from raw import wait_for            # noqa: E402, F401
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "node: needs node and its packages")
+    config.addinivalue_line("markers", "chromium: needs Chromium and node")
+    config.addinivalue_line("markers", "slow: takes more than five seconds")
+
+
+def pytest_runtest_setup(item):
+    """What is missing is skipped; PENSTOCK_NO_SKIP=1 makes it a failure."""
+    for name, there in (("node", programs.have_node),
+                        ("chromium", programs.have_chromium)):
+        if item.get_closest_marker(name) and not there():
+            skip = pytest.fail if os.environ.get("PENSTOCK_NO_SKIP") else pytest.skip
+            skip(f"{name} is not installed")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        for p in getattr(item, "penstocks", []):
+            report.sections.append((f"log of {p.file.stem}", p.log()))
+        for b in getattr(item, "backends", []):
+            report.sections.append((f"requests at {b.url}", "\n".join(
+                map(repr, b.requests[-20:]))))
+
+
+@pytest.fixture
+def penstock(request, tmp_path):
+    """penstock({"routes": [...]}) starts one, and the end of the test stops it
+    and checks that it ended well."""
+    started = request.node.penstocks = []
+
+    def start(config, **options):
+        p = penstock_module.Penstock(config, tmp_path,
+                                     f"penstock{len(started)}", **options)
+        started.append(p)
+        return p.start()
+
+    yield start
+    for p in started:
+        p.stop()
+
+
+@pytest.fixture
+def backend(request):
+    """backend(handler) starts one."""
+    started = request.node.backends = []
+
+    def start(handler=None, **options):
+        started.append(Backend(handler, **options).start())
+        return started[-1]
+
+    yield start
+    for b in started:
+        b.kill()
+    failures = [f for b in started for f in b.failures]
+    assert not failures, failures

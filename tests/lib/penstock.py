@@ -1,0 +1,171 @@
+"""Starts, watches and stops one penstock."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+
+import raw
+
+SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer"
+                       r"|runtime error:|ERROR: LeakSanitizer")
+BINARY = os.environ.get("PENSTOCK", "./penstock")
+
+
+class Penstock:
+    """config is a dict; "listen" and "admin" default to free ports.  .port
+    and .admin_port are what it got."""
+
+    def __init__(self, config, directory, name="penstock", args=()):
+        self.config = {"listen": ["127.0.0.1:0"], "admin": "127.0.0.1:0",
+                       **config}
+        self.file = directory / f"{name}.json"
+        self.args = list(args)
+        self.lines = []
+        self.process = None
+
+    def start(self, timeout=20):
+        self.write_config()
+        self.process = subprocess.Popen(
+            [BINARY, "run", str(self.file), *self.args],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True, errors="replace",
+            env=os.environ | self.sanitizer_options())
+        self.thread = threading.Thread(target=self.follow, daemon=True)
+        self.thread.start()
+        kinds = ["http"] * len(self.config["listen"])
+        if self.config["admin"]:
+            kinds.append("admin")
+        self.wait_for(lambda: self.listening(kinds), timeout, "listening")
+        return self
+
+    @staticmethod
+    def sanitizer_options():
+        """Reports are fatal, and say so in the exit status."""
+        return {
+            "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99:"
+                            + os.environ.get("ASAN_OPTIONS", ""),
+            "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:"
+                             + os.environ.get("UBSAN_OPTIONS", ""),
+            "TSAN_OPTIONS": "exitcode=66:second_deadlock_stack=1:"
+                            + os.environ.get("TSAN_OPTIONS", ""),
+        }
+
+    def write_config(self, config=None):
+        self.config = config or self.config
+        self.file.write_text(json.dumps(self.config, indent=2))
+
+    def follow(self):
+        for line in self.process.stderr:
+            self.lines.append(line.rstrip("\n"))
+
+    def listening(self, kinds):
+        ports = {}
+        for line in self.log_lines(" listen "):
+            m = re.search(r"address=\S*:(\d+) .*?kind=(\w+)", line)
+            if m:
+                ports.setdefault(m[2], []).append(int(m[1]))
+        if any(len(ports.get(k, [])) < kinds.count(k) for k in kinds):
+            return False
+        self.ports = ports["http"]
+        self.port = self.ports[0]
+        self.admin_port = ports.get("admin", [None])[0]
+        return True
+
+    def wait_for(self, cond, timeout=10, what="condition"):
+        """Waits for cond while penstock runs."""
+        def step():
+            value = cond()
+            if not value and self.process.poll() is not None:
+                self.thread.join(5)
+                raise AssertionError(
+                    f"penstock ended with {self.process.returncode} while "
+                    f"waiting for {what}:\n{self.log()}")
+            return value
+        return raw.wait_for(step, timeout, what)
+
+    def log_lines(self, *parts):
+        """Log lines that hold every part."""
+        return [l for l in list(self.lines) if all(p in l for p in parts)]
+
+    def log(self):
+        return "\n".join(self.lines)
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def stop(self, timeout=20):
+        """SIGTERM, and everything that a clean end is."""
+        if self.process is None:
+            return
+        process, self.process_ended = self.process, True
+        process.send_signal(signal.SIGTERM)
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"no end {timeout} s after SIGTERM") from None
+        finally:
+            self.thread.join(5)
+            process.stderr.close()
+            self.process = None
+        assert not SANITIZER.search(self.log()), "a sanitizer reported"
+        assert code == 0, f"exit status {code} after SIGTERM"
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.thread.join(5)
+        self.process.stderr.close()
+        self.process = None
+
+    def rss(self):
+        """Resident octets."""
+        with open(f"/proc/{self.process.pid}/statm") as f:
+            return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    def open_files(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    # --- the admin listener --------------------------------------------------
+
+    def admin(self, method, target, headers=(), body=None, timeout=10):
+        with raw.Client(self.admin_port, timeout=timeout) as c:
+            return c.request(method, target, headers, body)
+
+    def publish(self, channel, data, type=None, event=None, headers=()):
+        """Publishes one message; its id."""
+        return self.publish_answer(channel, data, type, event, headers)["id"]
+
+    def publish_answer(self, channel, data, type=None, event=None, headers=()):
+        extra = dict(headers)
+        if type:
+            extra["Content-Type"] = type
+        if event:
+            extra["Penstock-Event"] = event
+        answer = self.admin("POST", f"/channels/{channel}", extra, data)
+        assert answer.status == 201, answer
+        return answer.json()
+
+    def channel(self, name):
+        """What the admin listener says of a channel; None if it is none."""
+        answer = self.admin("GET", f"/channels/{name}")
+        return answer.json() if answer.status == 200 else None
+
+    # --- clients -------------------------------------------------------------
+
+    def client(self, **options):
+        return raw.Client(self.port, **options)
+
+    def request(self, method, target, headers=(), body=None, timeout=10):
+        with self.client(timeout=timeout) as c:
+            return c.request(method, target, headers, body)
+
+    def get(self, target, headers=(), timeout=10):
+        return self.request("GET", target, headers, timeout=timeout)
+
+    def url(self, target="/", scheme="http"):
+        return f"{scheme}://127.0.0.1:{self.port}{target}"
