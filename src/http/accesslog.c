@@ -1,0 +1,88 @@
+#include "http/accesslog.h"
+
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/logging.h"
+#include "http/exchange.h"
+#include "wire/json.h"
+
+static _Atomic int form = ACCESS_LOG_TEXT;
+static _Thread_local struct buffer lines;
+
+void accesslog_setup(enum access_log_form new_form)
+{
+    atomic_store(&form, new_form);
+}
+
+static void add_json_field(const char *name, struct str value)
+{
+    buffer_printf(&lines, ",\"%s\":", name);
+    json_append_string(&lines, value);
+}
+
+/* A target may be 8 KiB; what helps is its beginning. */
+static struct str shortened(struct str s)
+{
+    return (struct str){s.p, s.n > 512 ? 512 : s.n};
+}
+
+static void write_json(const struct exchange *x, const char *peer, double ms)
+{
+    uint64_t now = clock_wall_ms();
+
+    buffer_printf(&lines, "{\"time\":%llu.%03u", (unsigned long long)now / 1000,
+                  (unsigned)(now % 1000));
+    add_json_field("client", str_of(peer));
+    add_json_field("method", x->request->method);
+    add_json_field("target", shortened(x->request->target));
+    buffer_printf(&lines, ",\"status\":%u,\"bytes\":%llu,\"ms\":%.3f", x->status,
+                  (unsigned long long)x->sent_bytes, ms);
+    if (x->route != NULL)
+        add_json_field("route", str_of(x->route));
+    buffer_printf(&lines, ",\"held\":%s}\n", x->following ? "true" : "false");
+}
+
+static void write_text(const struct exchange *x, const char *peer, double ms)
+{
+    struct str target = shortened(x->request->target);
+    char date[HTTP_DATE_LEN + 1];
+
+    http_date(date, clock_wall_ms());
+    /* head.c let no quote, space or control octet into a target. */
+    buffer_printf(&lines,
+                  "[%s] client=%s method=%.*s target=\"%.*s\" status=%u "
+                  "bytes=%llu ms=%.3f route=%s%s\n",
+                  date, peer, STR_ARG(x->request->method), STR_ARG(target),
+                  x->status, (unsigned long long)x->sent_bytes, ms,
+                  x->route != NULL ? x->route : "-",
+                  x->following ? " held" : "");
+}
+
+void accesslog_write(const struct exchange *x)
+{
+    char peer[64];
+    double ms = (double)(clock_now_us() - x->started_us) / 1000;
+    int now = atomic_load_explicit(&form, memory_order_relaxed);
+
+    if (now == ACCESS_LOG_OFF || x->request == NULL)
+        return;
+    exchange_peer(x, peer, sizeof(peer));
+    if (now == ACCESS_LOG_JSON)
+        write_json(x, peer, ms);
+    else
+        write_text(x, peer, ms);
+    if (lines.len > 32768 || lines.failed)
+        accesslog_flush();
+}
+
+void accesslog_flush(void)
+{
+    if (lines.len > 0 && write(STDOUT_FILENO, lines.data, lines.len) < 0)
+        log_warn_limited("access.lost", "error=%m");
+    if (lines.failed || lines.cap > 65536)
+        buffer_fini(&lines);
+    lines.len = 0;
+}

@@ -1,0 +1,480 @@
+#include "http/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/dns.h>
+#include <event2/util.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/logging.h"
+#include "net/conn.h"
+#include "net/worker.h"
+
+const char *const client_failure_names[] = {
+    "unresolved", "refused", "timeout", "bad-answer", "cut-off", "closed",
+};
+
+/* One connection attempt, or a connection.  It outlives its sockets: each
+ * address tried is one. */
+struct link {
+    struct conn conn; /* first: see conn.h */
+    struct client *client; /* NULL once the client has let go of it */
+};
+
+struct client {
+    const struct client_ops *ops;
+    void *arg;
+    struct worker *worker;
+    struct link *link;              /* NULL between addresses */
+    struct evdns_getaddrinfo_request *resolving;
+    struct evutil_addrinfo *addresses, *next_address;
+    struct parser *parser;
+    struct buffer early;            /* to send once connected */
+    struct buffer input;            /* read while the owner was not reading */
+    struct note note;               /* a failure to tell of later, or the end */
+    enum client_failure failure;
+    const char *why;
+    uint64_t connect_ms;
+    unsigned status;                /* of the answer under way */
+    bool keep_alive, ended;
+    bool connected, expecting, answered, upgraded;
+    bool paused, closed, note_posted, eof;
+};
+
+static void try_next_address(struct client *c);
+
+/* ---- the end -------------------------------------------------------------- */
+
+static void drop_link(struct client *c)
+{
+    struct link *l = c->link;
+
+    if (l == NULL)
+        return;
+    c->link = NULL;
+    l->client = NULL;
+    conn_close(&l->conn, false);
+}
+
+static void free_client(struct client *c)
+{
+    parser_free(c->parser);
+    buffer_fini(&c->early);
+    buffer_fini(&c->input);
+    if (c->addresses != NULL)
+        evutil_freeaddrinfo(c->addresses);
+    free(c);
+}
+
+/* Later, on its worker: tells of a failure, then frees. */
+static void run_note(struct note *note)
+{
+    struct client *c =
+        (struct client *)((char *)note - offsetof(struct client, note));
+
+    c->note_posted = false;
+    if (!c->closed) {
+        c->closed = true;
+        c->ops->failed(c, c->failure, c->why);
+    }
+    if (c->resolving == NULL)
+        free_client(c);
+}
+
+static void post_note(struct client *c)
+{
+    if (c->note_posted)
+        return;
+    c->note_posted = true;
+    worker_post(c->worker, &c->note);
+}
+
+/* The failure is told from the loop, never from inside the owner's call. */
+static void fail(struct client *c, enum client_failure failure,
+                 const char *why)
+{
+    if (c->closed || c->note_posted)
+        return;
+    c->failure = failure;
+    c->why = why;
+    drop_link(c);
+    post_note(c);
+}
+
+void client_close(struct client *c)
+{
+    if (c->closed)
+        return;
+    c->closed = true;
+    drop_link(c);
+    if (c->resolving != NULL)
+        evdns_getaddrinfo_cancel(c->resolving);
+    post_note(c);
+}
+
+/* ---- answers --------------------------------------------------------------- */
+
+/* A callback of the owner may close us: then the parser must stop. */
+static int alive(const struct client *c)
+{
+    return c->closed || c->note_posted ? -ECONNABORTED : 0;
+}
+
+static int on_head(void *arg, const struct http_message *m)
+{
+    struct client *c = arg;
+
+    c->answered = true;
+    c->ended = false;
+    c->status = m->status;
+    c->keep_alive = m->keep_alive && !m->until_close;
+    c->upgraded = m->status == 101;
+    c->ops->head(c, m);
+    return alive(c);
+}
+
+static int on_body(void *arg, const char *data, size_t len)
+{
+    struct client *c = arg;
+
+    c->ops->body(c, data, len);
+    return alive(c);
+}
+
+/* Acted upon when the feed has returned: settle(). */
+static int on_end(void *arg)
+{
+    ((struct client *)arg)->ended = true;
+    return 0;
+}
+
+static const struct parser_ops answer_ops = {on_head, on_body, on_end};
+
+/* An answer has ended, and with it, if it was no interim one, the request.
+ * Octets beyond it were not asked for: such a connection is not used again. */
+static void settle(struct client *c, bool more)
+{
+    bool interim = c->status >= 100 && c->status < 200;
+
+    c->ended = false;
+    parser_next(c->parser);
+    if (interim)
+        return;
+    c->expecting = false;
+    c->ops->end(c, c->keep_alive && !c->eof && !more);
+}
+
+/* Feeds what it can of data; returns how much was used. */
+static size_t consume(struct client *c, char *data, size_t len)
+{
+    size_t used = 0;
+
+    while (used < len && alive(c) == 0 && !c->paused) {
+        ssize_t n;
+
+        if (c->upgraded) {
+            c->ops->raw(c, data + used, len - used);
+            return len;
+        }
+        if (!c->expecting) {
+            fail(c, CLIENT_BAD_ANSWER, "octets that nobody asked for");
+            return len;
+        }
+        n = parser_feed(c->parser, data + used, len - used);
+        if (alive(c) < 0)
+            return len;
+        if (n < 0) {
+            fail(c, CLIENT_BAD_ANSWER,
+                 n == -EBADMSG ? parser_fault(c->parser)->reason
+                               : "out of memory");
+            return len;
+        }
+        used += (size_t)n;
+        if (c->ended)
+            settle(c, used < len);
+    }
+    return used;
+}
+
+/* The server sends no more, and all that came has been used. */
+static void finish_input(struct client *c)
+{
+    if (c->upgraded && c->ops->raw_end != NULL)
+        c->ops->raw_end(c);
+    else if (c->upgraded || !parser_busy(c->parser))
+        fail(c, CLIENT_CLOSED, "the server closed the connection");
+    else if (parser_finish(c->parser) < 0)
+        fail(c, CLIENT_CUT_OFF, "the server closed in mid-answer");
+    else if (alive(c) == 0)
+        settle(c, false);
+}
+
+/* ---- the socket ------------------------------------------------------------ */
+
+static struct client *of_conn(struct conn *conn)
+{
+    return ((struct link *)conn)->client;
+}
+
+/* What the owner has no room for yet is kept: at most what was read. */
+static void on_data(struct conn *conn, char *data, size_t len)
+{
+    struct client *c = of_conn(conn);
+    size_t used = c->input.len == 0 ? consume(c, data, len) : 0;
+
+    if (alive(c) < 0 || used == len)
+        return;
+    buffer_append(&c->input, data + used, len - used);
+    if (c->input.failed)
+        fail(c, CLIENT_BAD_ANSWER, "out of memory");
+}
+
+static void on_eof(struct conn *conn)
+{
+    struct client *c = of_conn(conn);
+
+    c->eof = true;
+    if (!c->paused)
+        finish_input(c);
+}
+
+static void on_drained(struct conn *conn)
+{
+    struct client *c = of_conn(conn);
+
+    if (c->connected) {
+        if (c->ops->drained != NULL)
+            c->ops->drained(c);
+        return;
+    }
+    c->connected = true;
+    conn_set_timer(conn, 0);
+    conn_read(conn, !c->paused);
+    if (c->early.len > 0)
+        conn_write(conn, c->early.data, c->early.len);
+    buffer_fini(&c->early);
+    if (c->ops->connected != NULL)
+        c->ops->connected(c);
+    if (alive(c) == 0 && c->ops->drained != NULL && conn_pending(conn) == 0)
+        c->ops->drained(c);
+}
+
+static void on_timeout(struct conn *conn)
+{
+    struct client *c = of_conn(conn);
+
+    if (!c->connected) {
+        drop_link(c);
+        try_next_address(c);
+        return;
+    }
+    fail(c, CLIENT_TIMEOUT, "the server took too long");
+}
+
+static void on_broken(struct conn *conn, int error)
+{
+    struct client *c = of_conn(conn);
+
+    if (!c->connected) {
+        drop_link(c);
+        try_next_address(c);
+    } else if (c->answered && c->expecting) {
+        fail(c, CLIENT_CUT_OFF, "the server reset the connection");
+    } else {
+        fail(c, CLIENT_CLOSED, "the server reset the connection");
+    }
+}
+
+static void on_closed(struct conn *conn)
+{
+    /* Only drop_link() closes, and it has let go already. */
+    assert(of_conn(conn) == NULL);
+}
+
+static const struct conn_ops link_ops = {
+    .data = on_data,
+    .eof = on_eof,
+    .drained = on_drained,
+    .timeout = on_timeout,
+    .broken = on_broken,
+    .closed = on_closed,
+};
+
+/* ---- connecting ------------------------------------------------------------ */
+
+static bool try_address(struct client *c, const struct evutil_addrinfo *a)
+{
+    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                    0);
+    struct link *l;
+
+    if (fd < 0)
+        return false;
+    l = calloc(1, sizeof(*l));
+    if (l == NULL || (connect(fd, a->ai_addr, a->ai_addrlen) < 0 &&
+                      errno != EINPROGRESS)) {
+        free(l);
+        close(fd);
+        return false;
+    }
+    l->client = c;
+    c->link = l;
+    conn_open(&l->conn, fd, &link_ops, false, true);
+    conn_set_timer(&l->conn, c->connect_ms);
+    return true;
+}
+
+static void try_next_address(struct client *c)
+{
+    while (c->next_address != NULL) {
+        const struct evutil_addrinfo *a = c->next_address;
+
+        c->next_address = a->ai_next;
+        if (try_address(c, a))
+            return;
+    }
+    fail(c, CLIENT_REFUSED, "no connection to the server");
+}
+
+static void on_resolved(int error, struct evutil_addrinfo *list, void *arg)
+{
+    struct client *c = arg;
+
+    c->resolving = NULL;
+    if (c->closed) { /* cancelled: the note frees, or has waited for us */
+        if (list != NULL)
+            evutil_freeaddrinfo(list);
+        if (!c->note_posted)
+            free_client(c);
+        return;
+    }
+    c->addresses = c->next_address = list;
+    if (error != 0)
+        fail(c, CLIENT_UNRESOLVED, "the server's name has no address");
+    else
+        try_next_address(c);
+}
+
+static void resolve(struct client *c, const char *host, const char *port)
+{
+    struct evutil_addrinfo hints = {
+        .ai_flags = EVUTIL_AI_NUMERICHOST | EVUTIL_AI_NUMERICSERV,
+        .ai_socktype = SOCK_STREAM,
+        .ai_protocol = IPPROTO_TCP,
+    };
+    struct evdns_base *dns;
+    struct evdns_getaddrinfo_request *request;
+
+    if (evutil_getaddrinfo(host, port, &hints, &c->addresses) == 0) {
+        c->next_address = c->addresses;
+        try_next_address(c);
+        return;
+    }
+    hints.ai_flags = EVUTIL_AI_NUMERICSERV;
+    dns = worker_dns(c->worker);
+    if (dns == NULL) {
+        fail(c, CLIENT_UNRESOLVED, "no resolver");
+        return;
+    }
+    /* What /etc/hosts has is answered from inside, and request is NULL. */
+    request = evdns_getaddrinfo(dns, host, port, &hints, on_resolved, c);
+    if (request != NULL)
+        c->resolving = request;
+}
+
+struct client *client_connect(const char *host, uint16_t port,
+                              uint64_t connect_ms,
+                              const struct client_ops *ops, void *arg)
+{
+    struct client *c = calloc(1, sizeof(*c));
+    char service[8];
+
+    if (c == NULL)
+        return NULL;
+    c->parser = parser_new(HEAD_RESPONSE, &answer_ops, c,
+                           &head_limits_default);
+    if (c->parser == NULL) {
+        free(c);
+        return NULL;
+    }
+    c->ops = ops;
+    c->arg = arg;
+    c->worker = worker_self();
+    c->connect_ms = connect_ms;
+    c->note.run = run_note;
+    snprintf(service, sizeof(service), "%u", port);
+    resolve(c, host, service);
+    return c;
+}
+
+/* ---- the owner's calls ----------------------------------------------------- */
+
+void client_set_owner(struct client *c, const struct client_ops *ops,
+                      void *arg)
+{
+    c->ops = ops;
+    c->arg = arg;
+}
+
+void *client_arg(const struct client *c)
+{
+    return c->arg;
+}
+
+void client_expect(struct client *c, bool is_head, bool upgrade)
+{
+    c->expecting = true;
+    c->answered = false;
+    if (is_head)
+        parser_expect_no_body(c->parser);
+    if (upgrade)
+        parser_expect_upgrade(c->parser);
+}
+
+void client_send(struct client *c, const void *data, size_t len)
+{
+    if (alive(c) < 0)
+        return;
+    if (c->connected) {
+        conn_write(&c->link->conn, data, len);
+        return;
+    }
+    buffer_append(&c->early, data, len);
+    if (c->early.failed)
+        fail(c, CLIENT_REFUSED, "out of memory");
+}
+
+size_t client_pending(const struct client *c)
+{
+    if (!c->connected)
+        return c->early.len;
+    return c->link == NULL ? 0 : conn_pending(&c->link->conn);
+}
+
+void client_read(struct client *c, bool on)
+{
+    if (alive(c) < 0 || c->paused == !on)
+        return;
+    c->paused = !on;
+    if (c->link != NULL && c->connected)
+        conn_read(&c->link->conn, on);
+    if (!on)
+        return;
+    buffer_drop(&c->input, consume(c, c->input.data, c->input.len));
+    if (alive(c) == 0 && c->eof && !c->paused && c->input.len == 0)
+        finish_input(c);
+}
+
+void client_set_timer(struct client *c, uint64_t delay_ms)
+{
+    if (c->connected && c->link != NULL)
+        conn_set_timer(&c->link->conn, delay_ms);
+}
+
+bool client_answered(const struct client *c)
+{
+    return c->answered;
+}

@@ -1,0 +1,67 @@
+/* client.h - a connection to a server: requests out as octets, answers in as
+ * parsed messages (RFC 9112).  Used by sources and by the proxy.  Lives on the
+ * worker that opened it. */
+#ifndef PENSTOCK_HTTP_CLIENT_H
+#define PENSTOCK_HTTP_CLIENT_H
+
+#include "http/parser.h"
+
+struct client;
+
+enum client_failure {
+    CLIENT_UNRESOLVED,  /* no address for the host */
+    CLIENT_REFUSED,     /* no connection to any of its addresses */
+    CLIENT_TIMEOUT,     /* the deadline of client_set_timer() */
+    CLIENT_BAD_ANSWER,  /* what no parser may let pass */
+    CLIENT_CUT_OFF,     /* closed in the middle of an answer */
+    CLIENT_CLOSED,      /* closed with no answer begun */
+};
+extern const char *const client_failure_names[];
+
+struct client_ops {
+    /* The connection stands. May be NULL. */
+    void (*connected)(struct client *c);
+    /* An answer's head; 1xx come as answers of their own.  message is valid
+     * until the answer ends. */
+    void (*head)(struct client *c, const struct http_message *message);
+    void (*body)(struct client *c, const char *data, size_t len);
+    /* The answer is complete.  reusable: another request may be sent. */
+    void (*end)(struct client *c, bool reusable);
+    /* What was kept has gone out. May be NULL. */
+    void (*drained)(struct client *c);
+    /* Octets after a 101 answer. */
+    void (*raw)(struct client *c, char *data, size_t len);
+    /* The other end sends no more, after a 101.  May be NULL: failed. */
+    void (*raw_end)(struct client *c);
+    /* Over: c is closed and must be forgotten.  why is static. */
+    void (*failed)(struct client *c, enum client_failure failure,
+                   const char *why);
+};
+
+/* Begins to connect, trying each address of host in turn (RFC 8305 without
+ * the race), each for connect_ms at most.  failed() is never called from
+ * inside.  NULL when out of memory. */
+struct client *client_connect(const char *host, uint16_t port,
+                              uint64_t connect_ms,
+                              const struct client_ops *ops, void *arg);
+/* Hands the connection to somebody else: a pool, the next request. */
+void client_set_owner(struct client *c, const struct client_ops *ops,
+                      void *arg);
+void *client_arg(const struct client *c);
+
+/* A request begins: what kind of answer may come. */
+void client_expect(struct client *c, bool is_head, bool upgrade);
+/* Sends octets, keeping what the socket does not take; before the connection
+ * stands all is kept. */
+void client_send(struct client *c, const void *data, size_t len);
+size_t client_pending(const struct client *c);
+/* Stops or resumes reading: backpressure. */
+void client_read(struct client *c, bool on);
+/* The one deadline; 0 clears. */
+void client_set_timer(struct client *c, uint64_t delay_ms);
+/* Whether some of an answer has come since client_expect(). */
+bool client_answered(const struct client *c);
+/* Closes without a word to ops. */
+void client_close(struct client *c);
+
+#endif

@@ -1,0 +1,221 @@
+#include "http/exchange.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "http/accesslog.h"
+#include "wire/json.h"
+
+void exchange_begin(struct exchange *x, const struct service *service,
+                    const struct http_message *request)
+{
+    *x = (struct exchange){
+        .protocol = x->protocol,
+        .service = service,
+        .request = request,
+        .started_us = clock_now_us(),
+        .busy = true,
+        .is_head = str_eq(request->method, STR("HEAD")),
+        .keep_alive = request->keep_alive && !service->draining,
+        .continue_due = request->expect_continue,
+    };
+}
+
+void exchange_end(struct exchange *x)
+{
+    assert(x->busy);
+    accesslog_write(x);
+    x->busy = false;
+    x->request = NULL;
+    x->ops = NULL;
+}
+
+void exchange_start(struct exchange *x, unsigned status,
+                    const struct headers *headers, enum exchange_body body,
+                    uint64_t length)
+{
+    assert(x->busy && x->status == 0);
+    x->status = (uint16_t)status;
+    x->protocol->start(x, status, headers, body, length);
+}
+
+void exchange_write(struct exchange *x, const void *data, size_t len)
+{
+    assert(x->busy && x->status != 0);
+    if (x->is_head || len == 0)
+        return;
+    x->sent_bytes += len;
+    x->protocol->write(x, data, len);
+}
+
+size_t exchange_writev(struct exchange *x, const struct iovec *iov, int n)
+{
+    size_t taken = x->protocol->writev(x, iov, n);
+
+    x->sent_bytes += taken;
+    return taken;
+}
+
+void exchange_finish(struct exchange *x)
+{
+    assert(x->busy && x->status != 0);
+    x->protocol->finish(x);
+}
+
+void exchange_fail(struct exchange *x)
+{
+    x->protocol->fail(x);
+}
+
+void exchange_respond(struct exchange *x, unsigned status,
+                      const struct headers *headers, const void *body,
+                      size_t len)
+{
+    bool none = status == 204 || status == 304;
+
+    exchange_start(x, status, headers, none ? BODY_NONE : BODY_LENGTH, len);
+    if (!none)
+        exchange_write(x, body, len);
+    exchange_finish(x);
+}
+
+void exchange_problem(struct exchange *x, unsigned status,
+                      const struct headers *headers, const char *detail, ...)
+{
+    struct headers all = {0};
+    struct buffer body = {0};
+    char text[512];
+    va_list args;
+    int n;
+
+    va_start(args, detail);
+    n = vsnprintf(text, sizeof(text), detail, args);
+    va_end(args);
+    if ((size_t)n >= sizeof(text))
+        n = sizeof(text) - 1;
+    buffer_printf(&body, "{\"status\":%u,\"title\":\"%s\",\"detail\":", status,
+                  status_reason(status));
+    json_append_string(&body, (struct str){text, (size_t)n});
+    buffer_append_str(&body, STR("}\n"));
+
+    headers_add(&all, STR("Content-Type"), STR("application/problem+json"));
+    headers_add(&all, STR("Cache-Control"), STR("no-store"));
+    for (unsigned i = 0; headers != NULL && i < headers->count; i++)
+        headers_add(&all, headers->list[i].name, headers->list[i].value);
+    exchange_respond(x, status, &all, body.data, body.len);
+    headers_fini(&all);
+    buffer_fini(&body);
+}
+
+void exchange_upgrade(struct exchange *x, const struct headers *headers)
+{
+    assert(x->busy && x->status == 0);
+    x->status = 101;
+    x->protocol->upgrade(x, headers);
+}
+
+void exchange_proceed(struct exchange *x)
+{
+    if (!x->continue_due)
+        return;
+    x->continue_due = false;
+    x->protocol->proceed(x);
+}
+
+void exchange_follow(struct exchange *x)
+{
+    x->following = true;
+    accesslog_write(x);
+    x->request = NULL;
+    x->protocol->follow(x);
+}
+
+void exchange_read(struct exchange *x, bool on)
+{
+    x->protocol->read(x, on);
+}
+
+void exchange_set_timer(struct exchange *x, uint64_t delay_ms)
+{
+    x->protocol->set_timer(x, delay_ms);
+}
+
+size_t exchange_pending(const struct exchange *x)
+{
+    return x->protocol->pending(x);
+}
+
+const char *exchange_peer(const struct exchange *x, char *out, size_t cap)
+{
+    return x->protocol->peer(x, out, cap);
+}
+
+void answer_add(struct answer_headers *a, const char *name, struct str value)
+{
+    assert(a->headers.count < HEADERS_ON_STACK);
+    a->list[a->headers.count++] = (struct header){str_of(name), value};
+}
+
+const char *status_reason(unsigned status)
+{
+    switch (status) {
+    case 100: return "Continue";
+    case 101: return "Switching Protocols";
+    case 200: return "OK";
+    case 201: return "Created";
+    case 202: return "Accepted";
+    case 204: return "No Content";
+    case 206: return "Partial Content";
+    case 301: return "Moved Permanently";
+    case 302: return "Found";
+    case 303: return "See Other";
+    case 304: return "Not Modified";
+    case 307: return "Temporary Redirect";
+    case 308: return "Permanent Redirect";
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 406: return "Not Acceptable";
+    case 408: return "Request Timeout";
+    case 409: return "Conflict";
+    case 410: return "Gone";
+    case 413: return "Content Too Large";
+    case 414: return "URI Too Long";
+    case 415: return "Unsupported Media Type";
+    case 417: return "Expectation Failed";
+    case 421: return "Misdirected Request";
+    case 426: return "Upgrade Required";
+    case 429: return "Too Many Requests";
+    case 431: return "Request Header Fields Too Large";
+    case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    case 505: return "HTTP Version Not Supported";
+    default: return "Status";
+    }
+}
+
+void http_date(char out[HTTP_DATE_LEN + 1], uint64_t wall_ms)
+{
+    static const char *const days[] = {"Sun", "Mon", "Tue", "Wed",
+                                       "Thu", "Fri", "Sat"};
+    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr",
+                                         "May", "Jun", "Jul", "Aug",
+                                         "Sep", "Oct", "Nov", "Dec"};
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm tm;
+
+    gmtime_r(&seconds, &tm);
+    snprintf(out, HTTP_DATE_LEN + 1, "%s, %02u %s %04u %02u:%02u:%02u GMT",
+             days[tm.tm_wday], (unsigned)tm.tm_mday % 100,
+             months[tm.tm_mon], (unsigned)(tm.tm_year + 1900) % 10000,
+             (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
+             (unsigned)tm.tm_sec % 100);
+}

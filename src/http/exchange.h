@@ -1,0 +1,161 @@
+/* exchange.h - one request and its answer, whatever the HTTP version under it.
+ *
+ * The protocol (http1.c) makes an exchange when a head is whole and calls the
+ * service's dispatch, which answers at once or sets ops and answers later.
+ * Everything happens on the connection's worker.  After exchange_finish(),
+ * _respond(), _problem() or _fail(), and after ops->gone, the exchange is the
+ * protocol's again and its handler must not touch it. */
+#ifndef PENSTOCK_HTTP_EXCHANGE_H
+#define PENSTOCK_HTTP_EXCHANGE_H
+
+#include <sys/uio.h>
+
+#include "http/head.h"
+#include "http/headers.h"
+#include "http/parser.h"
+
+struct exchange;
+struct worker;
+
+/* What a handler is told.  NULL: nothing is done (body: read and dropped). */
+struct exchange_ops {
+    void (*body)(struct exchange *x, const char *data, size_t len);
+    void (*body_end)(struct exchange *x);
+    /* What was kept has gone out; exchange_writev() takes more again. */
+    void (*drained)(struct exchange *x);
+    /* Octets after exchange_upgrade(); writable, borrowed. */
+    void (*raw)(struct exchange *x, char *data, size_t len);
+    /* The deadline that exchange_set_timer() set. */
+    void (*timeout)(struct exchange *x);
+    /* The server stops, or the connection has lived long enough: end soon. */
+    void (*drain)(struct exchange *x);
+    /* The client went away, or sent what it must not, before the end. */
+    void (*gone)(struct exchange *x);
+};
+
+enum exchange_body {
+    BODY_NONE,   /* 204, 304, or an answer without one */
+    BODY_LENGTH, /* exactly length octets */
+    BODY_STREAM, /* until exchange_finish() */
+};
+
+/* How the version below does it. */
+struct exchange_protocol {
+    void (*start)(struct exchange *x, unsigned status,
+                  const struct headers *headers, enum exchange_body body,
+                  uint64_t length);
+    void (*write)(struct exchange *x, const void *data, size_t len);
+    size_t (*writev)(struct exchange *x, const struct iovec *iov, int n);
+    void (*finish)(struct exchange *x);
+    void (*fail)(struct exchange *x);
+    void (*upgrade)(struct exchange *x, const struct headers *headers);
+    void (*proceed)(struct exchange *x);
+    void (*follow)(struct exchange *x);
+    void (*read)(struct exchange *x, bool on);
+    void (*set_timer)(struct exchange *x, uint64_t delay_ms);
+    size_t (*pending)(const struct exchange *x);
+    const char *(*peer)(const struct exchange *x, char *out, size_t cap);
+};
+
+/* Who answers on a listener, and within which limits.  Outlives its
+ * connections; changed only on their worker. */
+struct service {
+    void (*dispatch)(struct exchange *x);
+    void *arg;
+    struct head_limits head;
+    uint64_t head_ms; /* for a whole head: 408 after */
+    uint64_t idle_ms; /* between requests */
+    uint64_t body_ms; /* without any octet of a body: 408 after */
+    bool draining;    /* answers close their connections */
+};
+
+struct exchange {
+    const struct exchange_protocol *protocol;
+    const struct exchange_ops *ops; /* NULL until the handler sets it */
+    void *handler;                  /* the handler's */
+    const struct service *service;
+    const struct http_message *request; /* until exchange_follow() */
+    const char *route;              /* for the log: the path as configured */
+    uint64_t started_us;
+    uint64_t sent_bytes;            /* of the body, as the handler wrote it */
+    uint16_t status;                /* 0 until the head is sent */
+    bool busy;                      /* made, and not yet finished */
+    bool chunked;                   /* the body is sent in chunks */
+    bool is_head;                   /* HEAD: bodies are not sent */
+    bool keep_alive;
+    bool upgraded;
+    bool following;
+    bool request_done;              /* its body has been read whole */
+    bool continue_due;              /* the client waits for 100 Continue */
+};
+
+/* Sends the head.  Fields of the connection (Connection, Transfer-Encoding,
+ * Content-Length, Date) are the protocol's and must not be given. */
+void exchange_start(struct exchange *x, unsigned status,
+                    const struct headers *headers, enum exchange_body body,
+                    uint64_t length);
+/* Sends some of the body; what the socket does not take is kept: look at
+ * exchange_pending() and wait for drained before sending much. */
+void exchange_write(struct exchange *x, const void *data, size_t len);
+/* Sends octets that are framed already (exchange_framed()), keeping nothing:
+ * returns how many were taken; drained follows where that is not all. */
+size_t exchange_writev(struct exchange *x, const struct iovec *iov, int n);
+/* Whether exchange_writev() wants chunk frames around a body's octets. */
+static inline bool exchange_framed(const struct exchange *x)
+{
+    return x->chunked;
+}
+/* The answer is complete. */
+void exchange_finish(struct exchange *x);
+/* The answer cannot be completed, and the client must see that. */
+void exchange_fail(struct exchange *x);
+/* start, write and finish. */
+void exchange_respond(struct exchange *x, unsigned status,
+                      const struct headers *headers, const void *body,
+                      size_t len);
+/* Answers with a problem document (RFC 9457): title is the status's name,
+ * detail says what is wrong and what to do.  headers may be NULL. */
+void exchange_problem(struct exchange *x, unsigned status,
+                      const struct headers *headers, const char *detail, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* 101 with these fields; from then on octets go both ways raw: exchange_write
+ * and exchange_writev out, ops->raw in, exchange_finish() to end. */
+void exchange_upgrade(struct exchange *x, const struct headers *headers);
+/* The body may come: sends 100 Continue if the client waits for it. */
+void exchange_proceed(struct exchange *x);
+/* From here on the answer follows a stream: the request is forgotten
+ * (x->request is NULL) and its memory freed. */
+void exchange_follow(struct exchange *x);
+/* Stops or resumes reading from the client: backpressure. */
+void exchange_read(struct exchange *x, bool on);
+void exchange_set_timer(struct exchange *x, uint64_t delay_ms);
+size_t exchange_pending(const struct exchange *x);
+/* The client's address, without port. */
+const char *exchange_peer(const struct exchange *x, char *out, size_t cap);
+
+/* "Not Found" and the like. */
+const char *status_reason(unsigned status);
+/* Writes an IMF-fixdate (RFC 9110 5.6.7) of 29 octets and its end. */
+#define HTTP_DATE_LEN 29
+void http_date(char out[HTTP_DATE_LEN + 1], uint64_t wall_ms);
+
+/* For protocols: an exchange begins; ends (it is logged). */
+void exchange_begin(struct exchange *x, const struct service *service,
+                    const struct http_message *request);
+void exchange_end(struct exchange *x);
+
+/* Headers on the stack of whoever answers. */
+#define HEADERS_ON_STACK 16
+struct answer_headers {
+    struct headers headers;
+    struct header list[HEADERS_ON_STACK];
+};
+static inline void answer_init(struct answer_headers *a)
+{
+    a->headers = (struct headers){a->list, 0, HEADERS_ON_STACK};
+}
+/* Adds; name is a literal, value is borrowed until the head is sent. */
+void answer_add(struct answer_headers *a, const char *name, struct str value);
+
+#endif

@@ -1,0 +1,237 @@
+#include "hub/channel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/meter.h"
+#include "hub/hub.h"
+#include "hub/idempotency.h"
+#include "hub/reader.h"
+
+struct channel *channel_new(struct hub *hub, struct str name, unsigned workers,
+                            const struct history_bounds *bounds)
+{
+    struct channel *c = calloc(1, sizeof(*c) + name.n + 1);
+
+    if (c == NULL)
+        return NULL;
+    c->audiences = calloc(workers, sizeof(struct audience *));
+    if (c->audiences == NULL) {
+        free(c);
+        return NULL;
+    }
+    atomic_init(&c->refs, 1);
+    c->hub = hub;
+    pthread_mutex_init(&c->lock, NULL);
+    history_init(&c->history, bounds);
+    atomic_store(&c->used_us, clock_now_us());
+    memcpy(c->name, name.p, name.n);
+    return c;
+}
+
+struct channel *channel_ref(struct channel *c)
+{
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    return c;
+}
+
+void channel_unref(struct channel **cp)
+{
+    struct channel *c = *cp;
+
+    *cp = NULL;
+    if (c == NULL ||
+        atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (unsigned i = 0; i < c->hub->workers; i++)
+        audience_free(c->audiences[i]);
+    history_fini(&c->history);
+    idempotency_free(c->idempotency);
+    pthread_mutex_destroy(&c->lock);
+    free(c->audiences);
+    free(c);
+}
+
+/* Under the lock: claims those that wait.  Each note holds a reference. */
+static uint64_t take_waiting(struct channel *c)
+{
+    uint64_t waiting = c->waiting;
+
+    c->waiting = 0;
+    atomic_fetch_add_explicit(&c->refs,
+                              (unsigned)__builtin_popcountll(waiting),
+                              memory_order_relaxed);
+    return waiting;
+}
+
+static void wake(struct channel *c, uint64_t waiting)
+{
+    while (waiting != 0) {
+        unsigned worker = (unsigned)__builtin_ctzll(waiting);
+
+        waiting &= waiting - 1;
+        c->hub->post(c->hub->post_arg, worker,
+                     audience_note(c->audiences[worker]));
+    }
+}
+
+/* Under the lock. */
+static int append_locked(struct channel *c, struct message **messages,
+                         unsigned n, unsigned *done, struct message **evicted)
+{
+    if (c->ended)
+        return -ESTALE;
+    for (*done = 0; *done < n; ++*done)
+        if (history_append(&c->history, messages[*done], evicted) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+static void note_appended(struct channel *c, struct appended *out)
+{
+    *out = (struct appended){.epoch = c->history.epoch,
+                             .seq = c->history.next_seq - 1};
+}
+
+int channel_append(struct channel *c, struct message **messages, unsigned n,
+                   struct appended *out)
+{
+    struct message *evicted = NULL;
+    struct appended where;
+    unsigned done = 0;
+    uint64_t waiting;
+    int rc;
+
+    pthread_mutex_lock(&c->lock);
+    rc = append_locked(c, messages, n, &done, &evicted);
+    note_appended(c, &where);
+    waiting = done > 0 ? take_waiting(c) : 0;
+    pthread_mutex_unlock(&c->lock);
+
+    atomic_store_explicit(&c->used_us, clock_now_us(), memory_order_relaxed);
+    wake(c, waiting);
+    history_free_evicted(evicted);
+    meter_add(METER_messages_published, done);
+    while (done < n)
+        message_unref(&messages[done++]);
+    if (out != NULL)
+        *out = where;
+    return rc;
+}
+
+/* Under the lock. */
+static int append_once_locked(struct channel *c, struct str key,
+                              struct message *message, struct appended *out,
+                              struct message **evicted)
+{
+    unsigned done;
+    int rc;
+
+    if (c->idempotency == NULL)
+        c->idempotency = idempotency_new();
+    if (c->idempotency == NULL)
+        return -ENOMEM;
+    out->epoch = c->history.epoch;
+    out->seq = idempotency_find(c->idempotency, key);
+    out->repeat = out->seq != 0;
+    if (out->repeat)
+        return 0;
+    rc = append_locked(c, &message, 1, &done, evicted);
+    if (rc < 0)
+        return rc;
+    note_appended(c, out);
+    /* Where no memory is left for the key, a repeat would append again. */
+    (void)idempotency_add(c->idempotency, key, out->seq);
+    return 1;
+}
+
+int channel_append_once(struct channel *c, struct str key,
+                        struct message *message, struct appended *out)
+{
+    struct message *evicted = NULL;
+    uint64_t waiting = 0;
+    int rc;
+
+    *out = (struct appended){0};
+    pthread_mutex_lock(&c->lock);
+    rc = append_once_locked(c, key, message, out, &evicted);
+    if (rc == 1)
+        waiting = take_waiting(c);
+    pthread_mutex_unlock(&c->lock);
+
+    wake(c, waiting);
+    history_free_evicted(evicted);
+    meter_add(METER_messages_published, rc == 1);
+    meter_add(METER_publish_repeats, out->repeat);
+    if (rc != 1)
+        message_unref(&message);
+    return rc < 0 ? rc : 0;
+}
+
+void channel_end(struct channel *c)
+{
+    struct history old;
+    uint64_t waiting;
+
+    pthread_mutex_lock(&c->lock);
+    c->ended = true;
+    old = c->history;
+    history_init(&c->history, &old.bounds);
+    waiting = take_waiting(c);
+    pthread_mutex_unlock(&c->lock);
+    wake(c, waiting);
+    history_fini(&old);
+}
+
+void channel_set_watch(struct channel *c, channel_watch_fn *watch, void *arg)
+{
+    pthread_mutex_lock(&c->lock);
+    c->watch = watch;
+    c->watch_arg = arg;
+    pthread_mutex_unlock(&c->lock);
+}
+
+void channel_status(struct channel *c, struct channel_status *out)
+{
+    pthread_mutex_lock(&c->lock);
+    *out = (struct channel_status){
+        .epoch = c->history.epoch,
+        .first_seq = history_first_seq(&c->history),
+        .next_seq = c->history.next_seq,
+        .messages = c->history.count,
+        .bytes = c->history.bytes,
+    };
+    pthread_mutex_unlock(&c->lock);
+    out->readers = atomic_load(&c->readers);
+}
+
+struct message *channel_newest(struct channel *c, uint64_t *epoch)
+{
+    struct message *m = NULL;
+
+    pthread_mutex_lock(&c->lock);
+    if (c->history.count > 0)
+        m = message_ref(history_at(&c->history, c->history.next_seq - 1));
+    if (epoch != NULL)
+        *epoch = c->history.epoch;
+    pthread_mutex_unlock(&c->lock);
+    return m;
+}
+
+void channel_expire(struct channel *c, uint64_t now_us)
+{
+    struct message *evicted = NULL;
+
+    pthread_mutex_lock(&c->lock);
+    history_expire(&c->history, now_us, &evicted);
+    pthread_mutex_unlock(&c->lock);
+    history_free_evicted(evicted);
+}
+
+void channel_set_bounds(struct channel *c, const struct history_bounds *bounds)
+{
+    pthread_mutex_lock(&c->lock);
+    c->history.bounds = *bounds;
+    pthread_mutex_unlock(&c->lock);
+}

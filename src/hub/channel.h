@@ -1,0 +1,91 @@
+/* channel.h - a name, the history kept under it, and who waits for more.
+ * Shared by all threads; its lock is short: pointers move and references are
+ * taken under it, nothing is freed, written, logged or called. */
+#ifndef PENSTOCK_HUB_CHANNEL_H
+#define PENSTOCK_HUB_CHANNEL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uthash.h>
+
+#include "base/mailbox.h"
+#include "hub/history.h"
+
+#define CHANNEL_NAME_MAX 1024 /* octets; what a URL may make us keep as a key */
+
+struct audience;
+struct channel;
+struct hub;
+struct idempotency;
+
+/* Told when a channel gets its first reader and when it loses its last one,
+ * on the thread where that happens, no lock held. */
+typedef void channel_watch_fn(struct channel *channel, void *arg);
+
+/* Keys: (i) fixed; (a) atomic; (c) under lock; (h) under the hub's lock. */
+struct channel {
+    UT_hash_handle hh;               /* (h) */
+    atomic_uint refs;                /* (a) one is the hub's while listed */
+    struct hub *hub;                 /* (i) */
+    pthread_mutex_t lock;
+    struct history history;          /* (c) */
+    uint64_t waiting;                /* (c) bit per worker: its audience has
+                                      * seen all there is, and wants a wake-up */
+    bool ended;                      /* (c) deleted: readers are to leave */
+    struct idempotency *idempotency; /* (c) NULL until a key is used */
+    struct audience **audiences;     /* (c) per worker, NULL until needed */
+    atomic_uint readers;             /* (a) */
+    _Atomic uint64_t used_us;        /* (a) last append, join or leave */
+    channel_watch_fn *watch;         /* (c) set once, by the source */
+    void *watch_arg;                 /* (c) */
+    char name[];                     /* (i) terminated */
+};
+
+struct channel *channel_ref(struct channel *c);
+/* Drops *cp's reference and sets *cp to NULL.  The last one frees. */
+void channel_unref(struct channel **cp);
+
+/* Where an append landed. */
+struct appended {
+    uint64_t epoch, seq; /* of the last message */
+    bool repeat;         /* the key was known; nothing was appended */
+};
+
+/* Appends messages[0..n) in order, taking their references, and wakes each
+ * worker that waits, once.  0; -ENOMEM: those after the failing one were
+ * unreffed and dropped; -ESTALE: the channel was deleted, all were dropped.
+ * out may be NULL.  Any thread. */
+int channel_append(struct channel *c, struct message **messages, unsigned n,
+                   struct appended *out);
+/* The same for one message with an Idempotency-Key: a key seen among the last
+ * IDEMPOTENCY_KEYS_MAX gives its first answer again. */
+int channel_append_once(struct channel *c, struct str key,
+                        struct message *message, struct appended *out);
+
+/* Ends the channel: its history is dropped and its readers are told to leave.
+ * The hub has unlisted it.  Any thread. */
+void channel_end(struct channel *c);
+
+/* Watches the first reader come and the last one go.  At most one watcher. */
+void channel_set_watch(struct channel *c, channel_watch_fn *watch, void *arg);
+
+/* A look at what is held, for people and polls. */
+struct channel_status {
+    uint64_t epoch, first_seq, next_seq;
+    unsigned messages, readers;
+    size_t bytes;
+};
+void channel_status(struct channel *c, struct channel_status *out);
+/* The newest message with a reference for the caller, or NULL.  epoch may be
+ * NULL. */
+struct message *channel_newest(struct channel *c, uint64_t *epoch);
+
+/* For the hub's sweep: drops what is too old.  */
+void channel_expire(struct channel *c, uint64_t now_us);
+void channel_set_bounds(struct channel *c, const struct history_bounds *bounds);
+
+/* The hub's: makes a channel with one reference.  NULL when out of memory. */
+struct channel *channel_new(struct hub *hub, struct str name, unsigned workers,
+                            const struct history_bounds *bounds);
+
+#endif

@@ -1,0 +1,55 @@
+/* message.h - one notification from a backend, shared by every reader.
+ * Its content never changes, so any thread may read it; it keeps the wire
+ * bytes that were made of it (encoding.h). */
+#ifndef PENSTOCK_HUB_MESSAGE_H
+#define PENSTOCK_HUB_MESSAGE_H
+
+#include <stdatomic.h>
+
+#include "wire/envelope.h"
+
+enum wire_format {
+    WIRE_JSON,        /* the element of a batch */
+    WIRE_SSE,         /* an event, inside an HTTP/1.1 chunk */
+    WIRE_WS,          /* a frame that holds the data */
+    WIRE_WS_ENVELOPE, /* a text frame that holds the JSON element */
+    WIRE_N
+};
+
+struct wire;
+
+/* Keys: (i) fixed before any reader sees it; (a) atomic; (c) under the lock
+ * of the channel that holds it. */
+struct message {
+    atomic_uint refs;                    /* (a) 1 at birth, the creator's */
+    enum envelope_kind kind;             /* (i) how data stands in JSON */
+    uint64_t epoch, seq;                 /* (i) set by history_append */
+    uint64_t born_us;                    /* (i) monotonic, when it arrived */
+    uint64_t time_ms;                    /* (i) wall time of arrival */
+    struct message *evicted_next;        /* (c) see history_append */
+    _Atomic(struct wire *) wire[WIRE_N]; /* (a) NULL until first asked for */
+    struct str type;                     /* (i) event type; "message" if none */
+    struct str content_type;             /* (i) never absent */
+    size_t len;                          /* (i) octets of data */
+    char data[];                         /* (i) then type and content type */
+};
+
+/* What a source knows of a message; absent slices get defaults: type
+ * "message", content type by kind. */
+struct message_parts {
+    struct str data, type, content_type;
+};
+
+/* Copies the parts.  Returns it with one reference, the caller's, or NULL when
+ * out of memory.  Any thread. */
+struct message *message_new(const struct message_parts *parts);
+struct message *message_ref(struct message *m);
+/* Drops *mp's reference and sets *mp to NULL.  *mp may already be NULL. */
+void message_unref(struct message **mp);
+
+static inline struct str message_data(const struct message *m)
+{
+    return (struct str){m->data, m->len};
+}
+
+#endif

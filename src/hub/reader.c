@@ -1,0 +1,363 @@
+#include "hub/reader.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/meter.h"
+#include "hub/hub.h"
+
+/* Readers served before the worker turns to other things: at a few
+ * microseconds each this bounds what anybody else waits to about 2 ms. */
+#define SLICE 512
+
+/* What one turn round the audience hands out. */
+struct pass {
+    uint64_t first_seq;
+    unsigned count;
+    struct message *messages[READING_MAX];
+};
+
+/* Its worker's own. */
+struct audience {
+    struct note note;         /* posted by whoever takes its waiting bit */
+    struct channel *channel;  /* owns us */
+    unsigned worker;
+    struct reader **readers;
+    uint32_t count, cap;
+    uint64_t epoch;           /* of the history; a deleted channel's, too */
+    uint64_t seen_seq;        /* every message before it was handed round */
+    uint64_t first_held;      /* the oldest message when the pass began */
+    struct pass *pass;        /* NULL between passes */
+    uint32_t at;              /* the reader that the pass comes to next */
+    bool ended;               /* the pass says that the channel has ended */
+};
+
+static void audience_run(struct note *note);
+
+struct note *audience_note(struct audience *a)
+{
+    return &a->note;
+}
+
+void audience_free(struct audience *a)
+{
+    if (a == NULL)
+        return;
+    assert(a->count == 0 && a->pass == NULL);
+    free(a->readers);
+    free(a);
+}
+
+static struct audience *audience_new(struct channel *c, unsigned worker)
+{
+    struct audience *a = calloc(1, sizeof(*a));
+
+    if (a == NULL)
+        return NULL;
+    a->note.run = audience_run;
+    a->channel = c;
+    a->worker = worker;
+    return a;
+}
+
+/* A new audience has seen all that came before it, and waits. */
+static struct audience *audience_of(struct channel *c, unsigned worker)
+{
+    struct audience *a;
+
+    pthread_mutex_lock(&c->lock);
+    a = c->audiences[worker];
+    if (a == NULL) {
+        a = audience_new(c, worker);
+        c->audiences[worker] = a;
+        if (a != NULL) {
+            a->epoch = c->history.epoch;
+            a->seen_seq = c->history.next_seq;
+            c->waiting |= UINT64_C(1) << worker;
+        }
+    }
+    pthread_mutex_unlock(&c->lock);
+    return a;
+}
+
+static int sit_down(struct audience *a, struct reader *r)
+{
+    if (a->count == a->cap) {
+        uint32_t cap = a->cap == 0 ? 4 : a->cap * 2;
+        struct reader **readers = realloc(a->readers, cap * sizeof(*readers));
+
+        if (readers == NULL)
+            return -ENOMEM;
+        a->readers = readers;
+        a->cap = cap;
+    }
+    r->at = a->count;
+    a->readers[a->count++] = r;
+    return 0;
+}
+
+static void seat(struct audience *a, uint32_t at, struct reader *r)
+{
+    a->readers[at] = r;
+    r->at = at;
+}
+
+/* Keeps those that the pass has served in front of those that it has not. */
+static void stand_up(struct audience *a, struct reader *r)
+{
+    uint32_t hole = r->at;
+
+    if (hole < a->at) {
+        a->at--;
+        seat(a, hole, a->readers[a->at]);
+        hole = a->at;
+    }
+    a->count--;
+    seat(a, hole, a->readers[a->count]);
+}
+
+/* Under the lock.  Where a cursor points; false if messages in between are
+ * gone, and then where it goes on. */
+static bool find_place(const struct history *h, struct cursor cursor,
+                       uint64_t *next_seq)
+{
+    uint64_t first = history_first_seq(h);
+
+    switch (cursor.kind) {
+    case CURSOR_NOW:
+        *next_seq = h->next_seq;
+        return true;
+    case CURSOR_LAST_N:
+        *next_seq = cursor.seq < h->count ? h->next_seq - cursor.seq : first;
+        return true;
+    case CURSOR_ID:
+        *next_seq = cursor.seq + 1;
+        if (cursor.epoch == h->epoch && *next_seq >= first &&
+            *next_seq <= h->next_seq)
+            return true;
+        break;
+    default:
+        break;
+    }
+    *next_seq = first;
+    return cursor.kind == CURSOR_OLDEST;
+}
+
+/* Under the lock. */
+static bool take_place(const struct history *h, struct reader *r,
+                       struct cursor cursor, struct cursor fallback,
+                       struct gap *gap)
+{
+    bool whole = find_place(h,
+                            cursor.kind == CURSOR_NONE ||
+                                    cursor.kind == CURSOR_ALIEN
+                                ? fallback
+                                : cursor,
+                            &r->next_seq);
+
+    whole = whole && cursor.kind != CURSOR_ALIEN;
+    if (whole)
+        return true;
+    gap->from[0] = '\0';
+    if (cursor.kind == CURSOR_ID)
+        id_format(gap->from, cursor.epoch, cursor.seq);
+    id_format(gap->to, h->epoch, r->next_seq);
+    return false;
+}
+
+static void count_reader(struct channel *c, int by)
+{
+    unsigned before = atomic_fetch_add(&c->readers, (unsigned)by);
+    channel_watch_fn *watch;
+    void *arg;
+
+    atomic_store_explicit(&c->used_us, clock_now_us(), memory_order_relaxed);
+    if (before + (unsigned)by != 0 && before != 0)
+        return;
+    pthread_mutex_lock(&c->lock);
+    watch = c->watch;
+    arg = c->watch_arg;
+    pthread_mutex_unlock(&c->lock);
+    if (watch != NULL)
+        watch(c, arg);
+}
+
+int reader_join(struct reader *r, const struct reader_ops *ops,
+                struct channel *c, unsigned worker, struct cursor cursor,
+                struct cursor fallback, struct gap *gap)
+{
+    struct audience *a = audience_of(c, worker);
+    struct message *evicted = NULL;
+    bool whole, ended;
+
+    if (a == NULL || sit_down(a, r) < 0)
+        return -ENOMEM;
+    r->ops = ops;
+    r->blocked = false;
+    pthread_mutex_lock(&c->lock);
+    history_expire(&c->history, clock_now_us(), &evicted);
+    whole = take_place(&c->history, r, cursor, fallback, gap);
+    ended = c->ended;
+    pthread_mutex_unlock(&c->lock);
+    history_free_evicted(evicted);
+    if (ended) {
+        stand_up(a, r);
+        return -ESTALE;
+    }
+    r->audience = a;
+    channel_ref(c);
+    meter_add(METER_readers_opened, 1);
+    count_reader(c, 1);
+    return whole ? 0 : 1;
+}
+
+void reader_leave(struct reader *r)
+{
+    struct channel *c;
+
+    if (r->audience == NULL)
+        return;
+    c = r->audience->channel;
+    stand_up(r->audience, r);
+    r->audience = NULL;
+    count_reader(c, -1);
+    channel_unref(&c);
+}
+
+struct channel *reader_channel(const struct reader *r)
+{
+    return r->audience->channel;
+}
+
+size_t reader_position(const struct reader *r, char id[ID_MAX])
+{
+    return id_format(id, r->audience->epoch, r->next_seq - 1);
+}
+
+/* Under the lock. */
+static unsigned take_messages(const struct history *h, uint64_t next_seq,
+                              struct message **out)
+{
+    unsigned n = 0;
+
+    while (n < READING_MAX && next_seq + n < h->next_seq) {
+        out[n] = message_ref(history_at(h, next_seq + n));
+        n++;
+    }
+    return n;
+}
+
+/* Under the lock: moves a cursor that the history has left behind. */
+static void skip_gap(const struct history *h, struct reader *r,
+                     struct reading *reading)
+{
+    uint64_t first = history_first_seq(h);
+
+    if (r->next_seq >= first)
+        return;
+    reading->missed = first - r->next_seq;
+    id_format(reading->gap.from, h->epoch, r->next_seq - 1);
+    id_format(reading->gap.to, h->epoch, first);
+    r->next_seq = first;
+}
+
+void reader_read(struct reader *r, struct reading *reading)
+{
+    struct audience *a = r->audience;
+    struct pass *p = a->pass;
+    struct history *h = &a->channel->history;
+
+    reading->missed = 0;
+    if (p != NULL && r->next_seq >= p->first_seq &&
+        r->next_seq < p->first_seq + p->count) {
+        reading->messages = &p->messages[r->next_seq - p->first_seq];
+        reading->count = (unsigned)(p->first_seq + p->count - r->next_seq);
+        reading->owned = false;
+        return;
+    }
+    pthread_mutex_lock(&a->channel->lock);
+    skip_gap(h, r, reading);
+    reading->count = take_messages(h, r->next_seq, reading->held);
+    pthread_mutex_unlock(&a->channel->lock);
+    reading->messages = reading->held;
+    reading->owned = true;
+}
+
+void reading_done(struct reading *reading)
+{
+    if (!reading->owned)
+        return;
+    for (unsigned i = 0; i < reading->count; i++)
+        message_unref(&reading->held[i]);
+}
+
+/* Looks for what the audience has not seen.  False, and waiting, if there is
+ * nothing: look first or wait first would be the same, both are one step
+ * under the lock. */
+static bool pass_begin(struct audience *a)
+{
+    struct channel *c = a->channel;
+    struct pass *p = malloc(sizeof(*p));
+
+    pthread_mutex_lock(&c->lock);
+    a->first_held = history_first_seq(&c->history);
+    if (a->seen_seq < a->first_held)
+        a->seen_seq = a->first_held;
+    if (p != NULL) {
+        p->first_seq = a->seen_seq;
+        p->count = take_messages(&c->history, a->seen_seq, p->messages);
+        a->seen_seq += p->count;
+    }
+    a->ended = c->ended;
+    if (p == NULL || (p->count == 0 && !a->ended))
+        c->waiting |= UINT64_C(1) << a->worker;
+    pthread_mutex_unlock(&c->lock);
+
+    if (p == NULL || (p->count == 0 && !a->ended)) {
+        free(p);
+        return false;
+    }
+    a->pass = p;
+    a->at = 0;
+    return true;
+}
+
+static void pass_end(struct audience *a)
+{
+    for (unsigned i = 0; i < a->pass->count; i++)
+        message_unref(&a->pass->messages[i]);
+    free(a->pass);
+    a->pass = NULL;
+    a->at = 0;
+}
+
+static void serve(struct audience *a, struct reader *r)
+{
+    if (a->ended)
+        r->ops->ended(r);
+    else if (!r->blocked)
+        r->ops->ready(r);
+    else if (r->next_seq < a->first_held)
+        r->ops->behind(r);
+}
+
+/* The note: a slice of a pass, or of several short ones. */
+static void audience_run(struct note *note)
+{
+    struct audience *a = (struct audience *)note; /* its first member */
+    struct channel *c = a->channel;
+
+    for (unsigned served = 0; served < SLICE; served++) {
+        if (a->pass == NULL && (a->ended || !pass_begin(a))) {
+            channel_unref(&c); /* the note's */
+            return;
+        }
+        if (a->at < a->count)
+            serve(a, a->readers[a->at++]);
+        if (a->at >= a->count)
+            pass_end(a);
+    }
+    c->hub->post(c->hub->post_arg, a->worker, note);
+}

@@ -1,0 +1,90 @@
+/* conn.h - a connected socket on its worker: reads into the worker's scratch,
+ * writes at once and keeps what the socket would not take.  An idle one holds
+ * no buffers.  Lives and dies on one worker.
+ *
+ * An owner embeds it first in a struct of its own, allocates that whole, and
+ * gives it up to conn_open(); it is freed after conn_close(), once the event
+ * is over. */
+#ifndef PENSTOCK_NET_CONN_H
+#define PENSTOCK_NET_CONN_H
+
+#include <event2/event_struct.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "net/timer.h"
+
+struct conn;
+struct evbuffer;
+struct worker;
+
+struct conn_ops {
+    /* Octets came; data is the worker's scratch, writable, borrowed. */
+    void (*data)(struct conn *c, char *data, size_t len);
+    /* The peer sends no more.  Reading has stopped. */
+    void (*eof)(struct conn *c);
+    /* All that was kept has been sent, or an outgoing connection stands. */
+    void (*drained)(struct conn *c);
+    /* The deadline that conn_set_timer() set has passed. */
+    void (*timeout)(struct conn *c);
+    /* It broke: errno says how.  The owner closes. */
+    void (*broken)(struct conn *c, int error);
+    /* The server stops: say good-bye soon.  May be NULL: is left alone. */
+    void (*drain)(struct conn *c);
+    /* It is closed and about to be freed; the owner frees what it holds. */
+    void (*closed)(struct conn *c);
+};
+
+struct conn {
+    LIST_ENTRY(conn) link;     /* worker->conns, or next dead */
+    struct event event;
+    struct timer timer;
+    struct worker *worker;
+    const struct conn_ops *ops;
+    struct evbuffer *out;      /* NULL when nothing is kept */
+    int fd;
+    bool reading, writing;     /* what the event is registered for */
+    bool connecting, eof, dead, lingering;
+    uint64_t sent_bytes;
+};
+
+/* Registers c, whose memory is from malloc and zeroed but for what its owner
+ * put after it, on the calling worker; fd is taken over.  It reads at once if
+ * reading is true; connecting: connect(2) is under way, and drained or broken
+ * tells the end of it. */
+void conn_open(struct conn *c, int fd, const struct conn_ops *ops,
+               bool reading, bool connecting);
+/* Closes now; what is kept is thrown away.  reset: by RST, so that the peer
+ * cannot take what it has for whole.  ops->closed is called from inside. */
+void conn_close(struct conn *c, bool reset);
+/* Sends what is kept, says FIN, reads and drops what still comes for a short
+ * while so that our last words are not lost in a RST (RFC 9112 9.6), and
+ * closes.  ops->closed is called then; no other callback is. */
+void conn_linger(struct conn *c);
+
+/* Writes the vectors, keeping what the socket does not take (a copy).  False:
+ * the connection is broken (ops->broken follows from the loop). */
+void conn_write(struct conn *c, const void *data, size_t len);
+/* Writes what the socket takes now and keeps nothing.  Returns how much: 0..
+ * total; less than the total means that drained will be called.  A broken
+ * socket takes nothing; broken follows. */
+size_t conn_writev(struct conn *c, const struct iovec *iov, int n);
+/* Octets kept. */
+size_t conn_pending(const struct conn *c);
+
+/* Starts or stops reading (backpressure). */
+void conn_read(struct conn *c, bool on);
+/* Sets (0: clears) the one deadline. */
+void conn_set_timer(struct conn *c, uint64_t delay_ms);
+
+/* The worker's: frees those closed in this round. */
+void conn_free_dead(struct worker *w);
+
+/* "127.0.0.1:1234" or "[::1]:1234" of the other end; "unix" otherwise. */
+const char *conn_peer(const struct conn *c, char *out, size_t cap);
+/* The same without the port. */
+const char *conn_peer_host(const struct conn *c, char *out, size_t cap);
+
+#endif

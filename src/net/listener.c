@@ -1,0 +1,132 @@
+#include "net/listener.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/logging.h"
+#include "net/worker.h"
+
+#define BACKLOG 4096
+/* Taken in one go, so that a storm of arrivals leaves time for others. */
+#define ACCEPT_MAX 64
+/* After running out of descriptors: how long nothing is accepted. */
+#define PAUSE_MS 100
+
+struct listener {
+    struct worker *worker;
+    struct event *event;
+    struct timer pause;
+    int fd;
+    listener_accept_fn *accept;
+    void *arg;
+};
+
+static int bind_address(const struct addrinfo *a, uint16_t *port)
+{
+    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                    0);
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof(bound);
+    int one = 1, saved;
+
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0 ||
+        bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0 ||
+        getsockname(fd, (struct sockaddr *)&bound, &len) < 0) {
+        saved = errno;
+        close(fd);
+        return -saved;
+    }
+    *port = ntohs(bound.ss_family == AF_INET6
+                      ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                      : ((struct sockaddr_in *)&bound)->sin_port);
+    return fd;
+}
+
+int listener_bind(const char *host, uint16_t *port)
+{
+    const struct addrinfo hints = {
+        .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+        .ai_socktype = SOCK_STREAM,
+    };
+    struct addrinfo *list;
+    char service[8];
+    int fd;
+
+    snprintf(service, sizeof(service), "%u", *port);
+    if (getaddrinfo(host, service, &hints, &list) != 0)
+        return -EADDRNOTAVAIL;
+    fd = bind_address(list, port);
+    freeaddrinfo(list);
+    return fd;
+}
+
+static void resume(struct timer *t)
+{
+    struct listener *l =
+        (struct listener *)((char *)t - offsetof(struct listener, pause));
+
+    event_add(l->event, NULL);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct listener *l = arg;
+
+    for (int i = 0; i < ACCEPT_MAX; i++) {
+        int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (client >= 0) {
+            l->accept(l->arg, client);
+            continue;
+        }
+        if (errno == ECONNABORTED || errno == EINTR)
+            continue;
+        if (errno != EAGAIN) { /* EMFILE and the like: busy waiting is no use */
+            log_warn_limited("accept.pause", "ms=%d error=\"%m\"", PAUSE_MS);
+            event_del(l->event);
+            worker_timer_set(l->worker, &l->pause, PAUSE_MS);
+        }
+        return;
+    }
+}
+
+struct listener *listener_new(struct worker *w, int fd,
+                              listener_accept_fn *accept, void *arg)
+{
+    struct listener *l = calloc(1, sizeof(*l));
+
+    if (l == NULL)
+        return NULL;
+    l->worker = w;
+    l->fd = fd;
+    l->accept = accept;
+    l->arg = arg;
+    l->pause.fire = resume;
+    l->event =
+        event_new(w->base, fd, EV_READ | EV_PERSIST, on_readable, l);
+    if (l->event == NULL || event_add(l->event, NULL) < 0) {
+        listener_free(l);
+        return NULL;
+    }
+    return l;
+}
+
+void listener_free(struct listener *l)
+{
+    if (l == NULL)
+        return;
+    worker_timer_clear(l->worker, &l->pause);
+    if (l->event != NULL)
+        event_free(l->event);
+    close(l->fd);
+    free(l);
+}

@@ -1,0 +1,186 @@
+#include "net/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/dns.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/logging.h"
+#include "base/meter.h"
+#include "net/conn.h"
+
+static _Thread_local struct worker *self;
+
+struct worker *worker_self(void)
+{
+    return self;
+}
+
+uint64_t worker_now_us(void)
+{
+    return clock_now_us();
+}
+
+static void run_notes(struct note *notes)
+{
+    while (notes != NULL) {
+        struct note *next = notes->next;
+
+        notes->run(notes);
+        notes = next;
+    }
+}
+
+/* What this round of events left to do: notes to ourselves, and connections
+ * that closed inside their own callbacks. */
+static void finish_round(struct worker *w)
+{
+    run_notes(mailbox_take(&w->local));
+    conn_free_dead(w);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *w = arg;
+    uint64_t n;
+
+    if (read(fd, &n, sizeof(n)) < 0)
+        assert(errno == EAGAIN);
+    run_notes(mailbox_take(&w->mailbox));
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *w = arg;
+
+    wheel_turn(&w->wheel, clock_now_us());
+    if (w->wheel.count == 0)
+        event_del(w->tick_event);
+}
+
+struct worker *worker_new(unsigned index, void *owner)
+{
+    struct worker *w = calloc(1, sizeof(*w));
+
+    if (w == NULL)
+        return NULL;
+    w->index = index;
+    w->owner = owner;
+    LIST_INIT(&w->conns);
+    w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    w->base = event_base_new();
+    w->scratch = malloc(WORKER_SCRATCH);
+    if (w->wake_fd < 0 || w->base == NULL || w->scratch == NULL)
+        goto fail;
+    wheel_init(&w->wheel, clock_now_us());
+    w->wake_event =
+        event_new(w->base, w->wake_fd, EV_READ | EV_PERSIST, on_wake, w);
+    w->tick_event = event_new(w->base, -1, EV_PERSIST, on_tick, w);
+    if (w->wake_event == NULL || w->tick_event == NULL ||
+        event_add(w->wake_event, NULL) < 0)
+        goto fail;
+    return w;
+
+fail:
+    worker_join(w);
+    return NULL;
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    char name[16];
+
+    self = w;
+    meter_thread_init();
+    snprintf(name, sizeof(name), "worker-%u", w->index);
+    pthread_setname_np(pthread_self(), name);
+    while (!w->stopping) {
+        int flags = w->local.top != NULL ? EVLOOP_NONBLOCK : EVLOOP_ONCE;
+
+        event_base_loop(w->base, flags);
+        finish_round(w);
+    }
+    finish_round(w);
+    return NULL;
+}
+
+int worker_start(struct worker *w)
+{
+    sigset_t all, old;
+    int rc;
+
+    /* Signals are the main thread's. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    rc = pthread_create(&w->thread, NULL, worker_main, w);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc != 0)
+        w->thread = 0;
+    return -rc;
+}
+
+void worker_stop(struct worker *w)
+{
+    w->stopping = true;
+}
+
+void worker_join(struct worker *w)
+{
+    if (w->thread != 0)
+        pthread_join(w->thread, NULL);
+    if (w->wake_event != NULL)
+        event_free(w->wake_event);
+    if (w->tick_event != NULL)
+        event_free(w->tick_event);
+    if (w->dns != NULL)
+        evdns_base_free(w->dns, 0);
+    if (w->base != NULL)
+        event_base_free(w->base);
+    if (w->wake_fd >= 0)
+        close(w->wake_fd);
+    free(w->scratch);
+    free(w);
+}
+
+void worker_post(struct worker *w, struct note *note)
+{
+    const uint64_t one = 1;
+
+    if (w == self) {
+        mailbox_put(&w->local, note);
+        return;
+    }
+    if (mailbox_put(&w->mailbox, note) &&
+        write(w->wake_fd, &one, sizeof(one)) < 0)
+        assert(errno == EAGAIN); /* the count is full: it is awake */
+}
+
+struct evdns_base *worker_dns(struct worker *w)
+{
+    if (w->dns == NULL)
+        w->dns = evdns_base_new(w->base,
+                                EVDNS_BASE_INITIALIZE_NAMESERVERS |
+                                    EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+    return w->dns;
+}
+
+void worker_timer_set(struct worker *w, struct timer *t, uint64_t delay_ms)
+{
+    const struct timeval tick = {0, TIMER_TICK_MS * 1000};
+
+    timer_set(&w->wheel, t, clock_now_us(), delay_ms);
+    if (w->wheel.count == 1 && !event_pending(w->tick_event, EV_TIMEOUT, NULL))
+        event_add(w->tick_event, &tick);
+}
+
+void worker_timer_clear(struct worker *w, struct timer *t)
+{
+    timer_clear(&w->wheel, t);
+}
