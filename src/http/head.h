@@ -13,7 +13,7 @@
 #include "base/strings.h"
 
 struct head_limits {
-    size_t head_bytes;   /* start line and fields: 431 beyond (16 KiB) */
+    size_t head_bytes;   /* start line to blank line: 431 beyond (16 KiB) */
     size_t fields;       /* number of field lines: 431 beyond (100) */
     size_t target_bytes; /* 414 beyond (8 KiB) */
 };
@@ -27,9 +27,10 @@ struct head_fault {
 enum head_side { HEAD_REQUEST, HEAD_RESPONSE };
 
 /* Judges what there is of a head.  > 0: complete, its length with the blank
- * line; 0: good so far, more is needed; -1: refused, *fault is set, at the
- * earliest octet that allows no good ending.  May be called again from the
- * start of the head with more bytes.  Pure. */
+ * line and with one CRLF before a request line, which is skipped; 0: good so
+ * far, more is needed; -1: refused, *fault is set, as soon as the word, the
+ * field or the octet at fault is there.  May be called again from the start of
+ * the head with more bytes.  NULL limits are the defaults.  Pure. */
 ssize_t head_check(enum head_side side, const char *data, size_t len,
                    const struct head_limits *limits, struct head_fault *fault);
 
