@@ -30,7 +30,8 @@ bool str_eq_nocase(struct str a, struct str b)
 
 bool str_starts(struct str s, struct str prefix)
 {
-    return s.n >= prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0;
+    return prefix.n == 0 ||
+           (s.n >= prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
 static bool is_ows(char c)
@@ -184,34 +185,65 @@ bool str_media_is(struct str content_type, const char *type)
     return str_eq_nocase(str_trim(media), str_of(type));
 }
 
+/* Where a lead octet takes the check: the row of utf8_next that judges the
+ * octet after it.  0: no character begins so (RFC 3629 4). */
+static const uint8_t utf8_lead[256] = {
+    [0xc2 ... 0xdf] = 1, [0xe0] = 4, [0xe1 ... 0xec] = 2, [0xed] = 5,
+    [0xee ... 0xef] = 2, [0xf0] = 6, [0xf1 ... 0xf3] = 3, [0xf4] = 7,
+};
+
+/* Rows 1 to 3 have that many octets to come; 4 to 7 follow the four leads
+ * whose next octet is confined: no long forms, no surrogates, no end past
+ * U+10FFFF. */
+static const struct {
+    uint8_t low, high, state;
+} utf8_next[8] = {
+    {0, 0, 0},       {0x80, 0xbf, 0}, {0x80, 0xbf, 1}, {0x80, 0xbf, 2},
+    {0xa0, 0xbf, 1}, {0x80, 0x9f, 1}, {0x90, 0xbf, 2}, {0x80, 0x8f, 2},
+};
+
+/* How many of n octets are ASCII, in steps of eight: most text is. */
+static size_t ascii_run(const char *p, size_t n)
+{
+    size_t i = 0;
+    uint64_t eight;
+
+    for (; n - i >= sizeof(eight); i += sizeof(eight)) {
+        memcpy(&eight, p + i, sizeof(eight));
+        if ((eight & 0x8080808080808080) != 0)
+            break;
+    }
+    return i;
+}
+
+size_t str_utf8_scan(uint8_t *state, struct str s)
+{
+    unsigned now = *state;
+    size_t i = 0;
+
+    while (i < s.n) {
+        if (now == 0 && (i += ascii_run(s.p + i, s.n - i)) == s.n)
+            break;
+        unsigned char c = (unsigned char)s.p[i];
+
+        if (now != 0) {
+            if (c < utf8_next[now].low || c > utf8_next[now].high)
+                break;
+            now = utf8_next[now].state;
+        } else if (c >= 0x80 && (now = utf8_lead[c]) == 0) {
+            break;
+        }
+        i++;
+    }
+    *state = (uint8_t)now;
+    return i;
+}
+
 bool str_utf8_valid(struct str s)
 {
-    const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
+    uint8_t state = 0;
 
-    while (p < end) {
-        unsigned c = *p++, min = 0x80, more;
-
-        if (c < 0x80)
-            continue;
-        if (c >= 0xc2 && c <= 0xdf)
-            more = 1, c &= 0x1f;
-        else if (c >= 0xe0 && c <= 0xef)
-            more = 2, c &= 0x0f, min = 0x800;
-        else if (c >= 0xf0 && c <= 0xf4)
-            more = 3, c &= 0x07, min = 0x10000;
-        else
-            return false;
-        if ((size_t)(end - p) < more)
-            return false;
-        while (more-- > 0) {
-            if ((*p & 0xc0) != 0x80)
-                return false;
-            c = c << 6 | (*p++ & 0x3f);
-        }
-        if (c < min || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-            return false;
-    }
-    return true;
+    return str_utf8_scan(&state, s) == s.n && state == 0;
 }
 
 /* Levenshtein distance of two short names, capped. */

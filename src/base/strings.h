@@ -60,6 +60,10 @@ bool str_media_is(struct str content_type, const char *type);
 
 /* Well-formed UTF-8 (RFC 3629), the whole slice. */
 bool str_utf8_valid(struct str s);
+/* The same over text that comes in pieces.  *state is 0 before the first piece
+ * and again wherever a character is complete.  Returns s.n, or the offset of
+ * the first octet that cannot stand where it does. */
+size_t str_utf8_scan(uint8_t *state, struct str s);
 
 /* The name among names[0..n) nearest to wrong, for "did you mean"; NULL where
  * none is near enough to be worth saying. */
