@@ -15,12 +15,15 @@ enum envelope_kind {
     ENVELOPE_BINARY, /* base64, and "encoding":"base64" */
 };
 
-/* type absent, empty or "message" is written as "message". */
+/* type absent, empty or "message" is written as "message".  data of
+ * ENVELOPE_JSON has to be valid JSON: it is not looked at again. */
 void envelope_encode(struct buffer *out, struct str id, struct str type,
-                     enum envelope_kind kind, struct str data, uint64_t time_ms);
+                     enum envelope_kind kind, struct str data,
+                     uint64_t time_ms);
 
 /* {"gap":{"from":"ID","to":"ID"}}: what a reader of penstock.v1 is told.
- * from is the cursor that was asked for, to the first id that follows. */
+ * from is the cursor that was asked for, to the first id that follows; either
+ * is null if absent. */
 void envelope_encode_gap(struct buffer *out, struct str from, struct str to);
 
 /* The batch: head, elements separated by commas, tail.

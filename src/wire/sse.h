@@ -15,39 +15,46 @@ struct sse_event {
 };
 
 struct sse_parser_ops {
-    /* Non-zero stops the feed and becomes its result. */
+    /* Non-zero stops the feed and becomes its result; what comes after the
+     * event in that feed is then lost, and the parser is not touched again, so
+     * the callback may have freed it. */
     int (*event)(void *arg, const struct sse_event *event);
     /* An event larger than the limit was dropped, whole; the stream goes on.
      * size_bytes is how much was read of it so far.  May be NULL. */
     void (*oversize)(void *arg, size_t size_bytes);
-    /* A line that is a comment, or any other sign of life.  May be NULL. */
+    /* A comment line: a sign of life.  May be NULL. */
     void (*comment)(void *arg);
 };
 
 struct sse_parser {
     const struct sse_parser_ops *ops;
     void *arg;
-    size_t limit_bytes;     /* of one event: line and data together */
-    uint64_t retry_ms;      /* the last valid retry field; 0 if none */
-    struct buffer line;     /* bytes of an unfinished line */
-    struct buffer data;     /* data lines so far, each with its LF */
+    /* Of one event's data, its lines joined.  It bounds an unfinished line
+     * too, so that a parser holds no more than a few times this. */
+    size_t limit_bytes;
+    uint64_t retry_ms;  /* the last valid retry field; 0 if none */
+    struct buffer line; /* bytes of an unfinished line */
+    struct buffer data; /* data lines so far, each with its LF */
     struct buffer type;
-    struct buffer next_id;  /* id buffer, not yet dispatched */
-    struct buffer last_id;  /* committed at dispatch */
-    bool has_next_id, has_last_id;
-    bool after_cr;          /* swallow one LF */
-    bool oversize;          /* skip to the next blank line */
-    uint8_t bom_seen;       /* how many of the BOM's 3 octets; 0xff: decided */
+    struct buffer next_id; /* from this event's id line */
+    struct buffer last_id; /* committed at dispatch */
+    bool has_next_id;      /* an id line came since the last dispatch */
+    bool has_last_id;
+    bool after_cr;    /* swallow one LF */
+    bool oversize;    /* skip to the next blank line */
+    uint8_t bom_seen; /* how many of the BOM's 3 octets; 0xff: decided */
 };
 
 void sse_parser_init(struct sse_parser *p, const struct sse_parser_ops *ops,
                      void *arg, size_t limit_bytes);
-/* Takes all of data.  0, what ops->event returned, or -ENOMEM. */
+/* Takes all of data.  0, what ops->event returned, or -ENOMEM (the parser
+ * goes on after sse_parser_restart). */
 int sse_parser_feed(struct sse_parser *p, const char *data, size_t len);
 /* A new connection begins: a half-read event is discarded, a BOM may come
  * again; the committed id and retry stay. */
 void sse_parser_restart(struct sse_parser *p);
-/* The id to send as Last-Event-ID; absent if none was dispatched. */
+/* The id to send as Last-Event-ID: absent if none was dispatched, empty if the
+ * stream took it back.  Borrowed until the next feed. */
 struct str sse_parser_last_id(const struct sse_parser *p);
 void sse_parser_fini(struct sse_parser *p);
 

@@ -33,23 +33,26 @@ enum ws_role { WS_SERVER, WS_CLIENT }; /* which end reads: a server wants masks 
 
 struct ws_parser_ops {
     /* A whole text or binary message.  Non-zero stops the feed and becomes
-     * its result.  data is borrowed, and unmasked. */
+     * its result; the parser is then not touched again, so the callback may
+     * have freed it.  data is borrowed, and unmasked. */
     int (*message)(void *arg, enum ws_opcode opcode, struct str data);
     /* A ping, pong or close, at once, also between fragments.  A close's
      * body has been checked (5.5.1, 7.4): code is WS_NO_CODE if empty. */
     int (*control)(void *arg, enum ws_opcode opcode, struct str data);
 };
 
+/* 4 MiB may come in pieces of 64 octets; millions of empty ones may not. */
+#define WS_FRAGMENTS_MAX 131072
+
 struct ws_parser {
     const struct ws_parser_ops *ops;
     void *arg;
     enum ws_role role;
     size_t limit_bytes;      /* of one message; checked from declared lengths */
-    unsigned fragment_limit; /* frames of one message */
+    unsigned fragment_limit; /* frames of one message: WS_FRAGMENTS_MAX */
     uint8_t head[14];        /* an unfinished frame head */
     uint8_t head_len;
     uint8_t utf8_state;      /* of the open text message */
-    uint32_t utf8_value;
     bool in_frame;           /* payload_left octets to come */
     bool closed;             /* after a close frame: the rest is ignored */
     uint8_t opcode;          /* of the current frame */
@@ -73,9 +76,11 @@ void ws_parser_init(struct ws_parser *p, const struct ws_parser_ops *ops,
  * RSV bits, reserved opcodes, wrong masking, non-minimal lengths, control
  * frames over 125 octets or fragmented, continuations out of place -> 1002;
  * text that is not UTF-8 -> 1007 at the bad octet; declared lengths over the
- * limit -> 1009 before memory is taken; too many fragments -> 1008. */
+ * limit -> 1009 before memory is taken; too many fragments -> 1008.  -ENOMEM
+ * leaves no way to go on either: 1011.  Any later feed fails alike. */
 int ws_parser_feed(struct ws_parser *p, char *data, size_t len);
-/* No message or frame is half-read, so the parser could be freed. */
+/* No message or frame is half-read, so the parser could be freed, and made
+ * anew when the next octet comes. */
 bool ws_parser_idle(const struct ws_parser *p);
 void ws_parser_fini(struct ws_parser *p);
 
@@ -92,12 +97,14 @@ size_t ws_frame_head(uint8_t out[WS_HEAD_MAX], enum ws_opcode opcode,
 void ws_mask(char *data, size_t len, const uint8_t mask[4], size_t at);
 /* Appends a whole unmasked frame (server role). */
 void ws_encode(struct buffer *out, enum ws_opcode opcode, struct str payload);
-/* Appends a close frame; reason is cut to fit 123 octets at a UTF-8 edge. */
+/* Appends a close frame; reason (may be NULL) is cut to fit 123 octets at a
+ * UTF-8 edge.  WS_NO_CODE gives a frame without a body. */
 void ws_encode_close(struct buffer *out, enum ws_close_code code,
                      const char *reason);
 
 #define WS_ACCEPT_LEN 28
-/* Sec-WebSocket-Accept for a key (4.2.2), terminated. */
+/* Sec-WebSocket-Accept for a key that is ws_key_ok (4.2.2), terminated; empty
+ * for a longer key, or if libcrypto cannot hash. */
 void ws_accept(struct str key, char out[WS_ACCEPT_LEN + 1]);
 /* Whether a Sec-WebSocket-Key decodes to 16 octets (4.2.1). */
 bool ws_key_ok(struct str key);
