@@ -25,7 +25,7 @@ enum access_log { ACCESS_OFF, ACCESS_TEXT, ACCESS_JSON };
 struct config_address { /* "127.0.0.1:8080", "[::1]:80", "*:80", ":80" */
     char *text;
     char *host; /* NULL for any; without brackets */
-    uint16_t port;
+    uint16_t port; /* 0: any free one */
 };
 
 struct config_server { /* one server of a backend, "http://host:port" */
@@ -83,29 +83,52 @@ struct config {
     } limits;
     struct config_backend *backends;
     unsigned backend_count;
-    struct route *routes;
+    struct route *routes; /* in the order of the file */
     unsigned route_count;
+    const struct route **by_path;    /* the order in which they are tried */
+    const struct route **by_channel; /* without those of plain proxying */
+    unsigned by_channel_count;
 };
+
+#define CONFIG_BYTES_MAX (16u << 20) /* no config file; most likely a mistake */
+#define CONFIG_TARGET_MAX 65536      /* the most that limits.target can be */
 
 /* Reads and checks file.  0 and *out with one reference; or -EINVAL (or the
  * errno of reading it), and every fault found, a line each, in errors:
  *   FILE:LINE: routes[2].transports[0]: unknown transport "webscoket";
  *   allowed: websocket, sse, longpoll, poll.  Did you mean "websocket"? */
 int config_load(struct config **out, const char *file, struct buffer *errors);
+/* The same with the text given; file is for messages, and relative file names
+ * in it start at file's directory.  text is scratched. */
+int config_parse(struct config **out, const char *file, char *text, size_t len,
+                 struct buffer *errors);
 struct config *config_ref(struct config *c);
+/* Drops *cp's reference and sets *cp to NULL.  The last one frees. */
 void config_unref(struct config **cp);
 
 /* The route that serves a request: the most specific path that matches, among
- * those for its host.  NULL: none.  values gets the {name} parts, as slices of
- * path, still percent-encoded. */
+ * those for its host, or else among those for any.  NULL: none.  path is as
+ * the client sent it, without its query; values (may be NULL) gets the {name}
+ * parts, as slices of path, still percent-encoded.  Any thread, no lock, no
+ * allocation. */
 const struct route *config_route(const struct config *c, struct str host,
                                  struct str path, struct pattern_values *values);
-/* The first route (not proxy) whose channel template fits name. */
+/* Whether whoever decodes path further would find it to be another route's:
+ * with escaped slashes and dots decoded, backslashes read as slashes, dot
+ * segments removed and empty segments dropped (RFC 3986 5.2.4, 6.2.2).  Such
+ * a request is answered 400: one route's rules must not be had by writing
+ * another's path.  Nearly free for a path without any of these. */
+bool config_route_ambiguous(const struct config *c, struct str host,
+                            struct str path);
+/* The route (not proxy) whose channel template fits name, the most specific
+ * first and then the first in the file.  values as above. */
 const struct route *config_route_of_channel(const struct config *c,
                                             struct str name,
                                             struct pattern_values *values);
 
 /* Writes the JSON Schema of the file, from config.def. */
 void config_schema(FILE *out);
+/* Writes the list of keys of penstock.json(5), in mdoc, from config.def. */
+void config_manual(FILE *out);
 
 #endif

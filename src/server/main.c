@@ -1,4 +1,119 @@
-int main(void)
+/* The command line. */
+/* In angle brackets, as this directory has a config.h of its own. */
+#include <config.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/config.h"
+#if __has_include("server/server.h")
+#include "server/server.h"
+#else /* until there is a server */
+static int server_run(struct config *config)
 {
-    return 0;
+    fputs("penstock: there is no server in this build\n", stderr);
+    return 1;
+}
+#endif
+
+#define EXIT_USAGE 2
+
+static const char usage[] =
+    "usage: penstock [run] FILE    serve what the config FILE says\n"
+    "       penstock check FILE    tell what is wrong with it\n"
+    "       penstock schema        print its JSON Schema\n"
+    "       penstock --help | --version\n"
+    "The manual is penstock(1), that of the file penstock.json(5).\n";
+
+/* Prints what is wrong. */
+static struct config *load(const char *file)
+{
+    struct buffer errors = {0};
+    struct config *config = NULL;
+
+    if (config_load(&config, file, &errors) < 0) {
+        if (errors.len > 0)
+            fwrite(errors.data, 1, errors.len, stderr);
+        else
+            fprintf(stderr, "penstock: out of memory\n");
+    }
+    buffer_fini(&errors);
+    return config;
+}
+
+static int check(const char *file)
+{
+    struct config *config = load(file);
+
+    if (config == NULL)
+        return EXIT_FAILURE;
+    printf("%s: ok (%u route%s, %u backend%s)\n", file, config->route_count,
+           config->route_count == 1 ? "" : "s", config->backend_count,
+           config->backend_count == 1 ? "" : "s");
+    config_unref(&config);
+    return EXIT_SUCCESS;
+}
+
+static int run(const char *file)
+{
+    struct config *config = load(file);
+    int rc;
+
+    if (config == NULL)
+        return EXIT_FAILURE;
+    rc = server_run(config);
+    config_unref(&config);
+    return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* Answers to what needs no file; -1 where args are not of that kind. */
+static int inform(int argc, char **argv)
+{
+    if (argc != 2)
+        return -1;
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        fputs(usage, stdout);
+    else if (strcmp(argv[1], "--version") == 0)
+        puts("penstock " PACKAGE_VERSION);
+    else if (strcmp(argv[1], "schema") == 0)
+        config_schema(stdout);
+    else
+        return -1;
+    return EXIT_SUCCESS;
+}
+
+static int dispatch(int argc, char **argv)
+{
+    int rc = inform(argc, argv);
+
+    if (rc >= 0)
+        return rc;
+    if (argc == 3 && strcmp(argv[1], "check") == 0)
+        return check(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "run") == 0)
+        return run(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "schema") == 0 &&
+        strcmp(argv[2], "--manual") == 0) {
+        config_manual(stdout); /* for doc/penstock.json.5 */
+        return EXIT_SUCCESS;
+    }
+    if (argc == 2 && argv[1][0] != '-' && strcmp(argv[1], "run") != 0 &&
+        strcmp(argv[1], "check") != 0)
+        return run(argv[1]);
+    fputs(usage, stderr);
+    return EXIT_USAGE;
+}
+
+/* What could not be written, to a full disk say, was not done. */
+int main(int argc, char **argv)
+{
+    int rc = dispatch(argc, argv);
+
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("penstock: standard output");
+        return EXIT_FAILURE;
+    }
+    return rc;
 }

@@ -1,0 +1,194 @@
+/* Loading the config file, and letting it go. */
+#include "server/config_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void read_nothing(struct loading *l, const struct node *n, void *into)
+{
+}
+
+/* Letting go -------------------------------------------------------------- */
+
+static void address_fini(struct config_address *a)
+{
+    free(a->text);
+    free(a->host);
+}
+
+static void backend_fini(struct config_backend *b)
+{
+    for (unsigned i = 0; i < b->server_count; i++)
+        free(b->servers[i].host);
+    free(b->servers);
+    free(b->name);
+}
+
+static void route_fini(struct route *r)
+{
+    for (char **o = r->reader.origins; o != NULL && *o != NULL; o++)
+        free(*o);
+    free(r->reader.origins);
+    free((char *)r->source.path);
+    pattern_fini(&r->pattern);
+    pattern_fini(&r->channel);
+    free(r->channel_text);
+    free(r->path);
+    free(r->host);
+}
+
+static void config_free(struct config *c)
+{
+    for (unsigned i = 0; i < c->listen_count; i++)
+        address_fini(&c->listen[i]);
+    for (unsigned i = 0; i < c->backend_count; i++)
+        backend_fini(&c->backends[i]);
+    for (unsigned i = 0; i < c->route_count; i++)
+        route_fini(&c->routes[i]);
+    if (c->admin != NULL)
+        address_fini(c->admin);
+    free(c->admin);
+    free(c->admin_token);
+    free(c->listen);
+    free(c->backends);
+    free(c->routes);
+    free(c->by_path);
+    free(c->by_channel);
+    free(c->file);
+    free(c);
+}
+
+struct config *config_ref(struct config *c)
+{
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    return c;
+}
+
+void config_unref(struct config **cp)
+{
+    struct config *c = *cp;
+
+    *cp = NULL;
+    /* Release: what this thread did with c is done before another frees it;
+     * acquire: pairs with the releases of those that came before. */
+    if (c != NULL &&
+        atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
+        config_free(c);
+}
+
+/* Reading ----------------------------------------------------------------- */
+
+static int config_new(struct config **out, const char *file)
+{
+    struct config *c = calloc(1, sizeof(*c));
+
+    if (c == NULL)
+        return -ENOMEM;
+    atomic_init(&c->refs, 1);
+    c->file = strdup(file);
+    if (c->file == NULL) {
+        free(c);
+        return -ENOMEM;
+    }
+    keys_preset(SCOPE_top, c);
+    *out = c;
+    return 0;
+}
+
+static int read_document(struct loading *l, const struct document *d)
+{
+    struct config *c = l->config;
+
+    l->seen_routes = json_object();
+    l->seen_channels = json_object();
+    if (l->seen_routes == NULL || l->seen_channels == NULL)
+        l->no_memory = true;
+    else
+        keys_read(l, d->root, SCOPE_top, c);
+    json_decref(l->seen_routes);
+    json_decref(l->seen_channels);
+    if (l->no_memory || l->faults->failed)
+        return -ENOMEM;
+    return l->faults->count > 0 ? -EINVAL : config_index(c);
+}
+
+static int parse(struct config **out, const char *file, char *text, size_t len,
+                 struct faults *faults)
+{
+    struct loading l = {.faults = faults, .file = file};
+    struct document document = {0};
+    int rc = config_new(&l.config, file);
+
+    if (rc == 0)
+        rc = document_parse(&document, text, len, faults);
+    if (rc == 0)
+        rc = read_document(&l, &document);
+    document_fini(&document);
+    if (rc == 0)
+        *out = l.config;
+    else
+        config_unref(&l.config);
+    return rc;
+}
+
+int config_parse(struct config **out, const char *file, char *text, size_t len,
+                 struct buffer *errors)
+{
+    struct faults faults = {0};
+    int rc = parse(out, file, text, len, &faults);
+
+    faults_write(&faults, file, errors);
+    if (rc == -ENOMEM)
+        buffer_printf(errors, "%s: out of memory\n", file);
+    faults_fini(&faults);
+    return rc;
+}
+
+/* Whatever can be read to an end, a pipe too.  One octet more than allowed is
+ * enough to know. */
+static int read_all(int fd, struct buffer *text)
+{
+    for (;;) {
+        ssize_t n;
+
+        if (text->len > CONFIG_BYTES_MAX)
+            return -EFBIG;
+        if (buffer_reserve(text, 65536) < 0)
+            return -ENOMEM;
+        n = read(fd, text->data + text->len, 65536);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : 0;
+        text->len += (size_t)n;
+    }
+}
+
+static int read_file(const char *file, struct buffer *text)
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC), rc;
+
+    if (fd < 0)
+        return -errno;
+    rc = read_all(fd, text);
+    close(fd);
+    return rc;
+}
+
+int config_load(struct config **out, const char *file, struct buffer *errors)
+{
+    struct buffer text = {0};
+    int rc = read_file(file, &text);
+
+    if (rc == -EFBIG)
+        buffer_printf(errors, "%s: larger than %u MiB, which no config file "
+                      "is\n", file, CONFIG_BYTES_MAX >> 20);
+    else if (rc < 0)
+        buffer_printf(errors, "%s: cannot read it: %s\n", file, strerror(-rc));
+    else
+        rc = config_parse(out, file, text.data, text.len, errors);
+    buffer_fini(&text);
+    return rc;
+}

@@ -1,0 +1,516 @@
+/* The keys that name hosts: listen, admin and backends. */
+#include "server/config_priv.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TOKEN_FILE_BYTES_MAX 8192 /* larger than any header field should be */
+
+/* Hosts and ports --------------------------------------------------------- */
+
+static bool is_name_octet(char c)
+{
+    return pattern_unreserved((unsigned char)c) && c != '~';
+}
+
+/* A name or an IPv4 address.  What is all digits and dots has to be the
+ * latter: resolvers take "10.1" for 10.0.0.1. */
+static bool name_valid(const char *host)
+{
+    struct in_addr v4;
+
+    for (const char *c = host; *c != '\0'; c++)
+        if (!is_name_octet(*c))
+            return false;
+    if (strspn(host, "0123456789.") == strlen(host))
+        return inet_pton(AF_INET, host, &v4) == 1;
+    return *host != '-' && *host != '.' && strlen(host) <= 253;
+}
+
+static bool v6_valid(const char *host)
+{
+    struct in6_addr v6;
+
+    return inet_pton(AF_INET6, host, &v6) == 1;
+}
+
+/* Splits "host:port" or "[v6]:port" in place.  *port is NULL where there is no
+ * colon.  Returns what is wrong, or NULL. */
+static const char *split_host(char *text, char **host, char **port)
+{
+    char *colon;
+
+    *host = text;
+    if (*text == '[') {
+        char *close = strchr(text, ']');
+
+        if (close == NULL)
+            return "has a [ that is not closed";
+        *host = text + 1;
+        *close = '\0';
+        *port = close[1] == ':' ? close + 2 : NULL;
+        if (close[1] != ':' && close[1] != '\0')
+            return "has something else than :PORT after the ]";
+        return v6_valid(*host) ? NULL : "has no IPv6 address in its brackets";
+    }
+    colon = strrchr(text, ':');
+    if (colon != NULL && strchr(text, ':') != colon)
+        return "has an IPv6 address without brackets; write [ADDRESS]:PORT";
+    *port = colon == NULL ? NULL : colon + 1;
+    if (colon != NULL)
+        *colon = '\0';
+    return NULL;
+}
+
+/* Digits, at most 65535; low is 0 or 1. */
+static bool port_parse(struct loading *l, const struct node *n,
+                       const char *text, unsigned low, uint16_t *out)
+{
+    uint64_t port = UINT64_MAX;
+
+    if (*text == '\0' || text[strspn(text, "0123456789")] != '\0') {
+        fault_at(l, n, "\"%.80s\" is not a port; allowed: from %u to 65535",
+                 text, low);
+        return false;
+    }
+    if (!str_to_u64(str_of(text), &port) || port < low || port > 65535) {
+        fault_at(l, n, "port %.20s is out of range; allowed: from %u to 65535",
+                 text, low);
+        return false;
+    }
+    *out = (uint16_t)port;
+    return true;
+}
+
+/* Addresses --------------------------------------------------------------- */
+
+static bool is_any(const char *host)
+{
+    return *host == '\0' || strcmp(host, "*") == 0;
+}
+
+static bool address_fill(struct loading *l, const struct node *n, char *copy,
+                         struct config_address *out)
+{
+    const char *text = node_text(n);
+    char *host, *port, *why = (char *)split_host(copy, &host, &port);
+
+    if (why != NULL) {
+        fault_at(l, n, "\"%.80s\" %s", text, why);
+        return false;
+    }
+    if (port == NULL) {
+        if (text[strspn(text, "0123456789")] == '\0' && *text != '\0')
+            fault_at(l, n, "\"%.20s\" has no host; write \":%.20s\" for every "
+                     "interface, or \"127.0.0.1:%.20s\"", text, text, text);
+        else
+            fault_at(l, n, "\"%.80s\" has no port; write HOST:PORT", text);
+        return false;
+    }
+    if (*copy != '[' && !is_any(host) && !name_valid(host)) {
+        fault_at(l, n, "\"%.80s\" is not a host", host);
+        return false;
+    }
+    if (!port_parse(l, n, port, 0, &out->port))
+        return false;
+    out->text = copy_text(l, text);
+    out->host = is_any(host) ? NULL : copy_text(l, host);
+    return true;
+}
+
+static bool read_address(struct loading *l, const struct node *n,
+                         struct config_address *out)
+{
+    const char *text;
+    bool ok;
+    char *copy;
+
+    if (json_is_integer(n->value)) {
+        fault_at(l, n, "must be a string; write \":%" JSON_INTEGER_FORMAT "\" "
+                 "for every interface, or \"127.0.0.1:%" JSON_INTEGER_FORMAT
+                 "\"", json_integer_value(n->value),
+                 json_integer_value(n->value));
+        return false;
+    }
+    text = expect_text(l, n, "\"127.0.0.1:8080\"");
+    if (text == NULL)
+        return false;
+    if (strncmp(text, "unix:", 5) == 0) {
+        fault_at(l, n, "a Unix socket is not supported yet");
+        return false;
+    }
+    copy = copy_text(l, text);
+    if (copy == NULL)
+        return false;
+    ok = address_fill(l, n, copy, out);
+    free(copy);
+    return ok;
+}
+
+static bool address_same(const struct config_address *a,
+                         const struct config_address *b)
+{
+    if (a->port != b->port || a->port == 0)
+        return false;
+    if (a->host == NULL || b->host == NULL)
+        return a->host == b->host;
+    return str_eq_nocase(str_of(a->host), str_of(b->host));
+}
+
+static void add_listen(struct loading *l, const struct node *n)
+{
+    struct config *c = l->config;
+    struct config_address *a = &c->listen[c->listen_count];
+
+    if (!read_address(l, n, a))
+        return;
+    for (unsigned i = 0; i < c->listen_count; i++)
+        if (address_same(a, &c->listen[i])) {
+            fault_at(l, n, "\"%s\" is listed twice", a->text);
+            break;
+        }
+    c->listen_count++;
+}
+
+static size_t child_count(const struct node *n)
+{
+    return n->last == NULL ? 0 : n->last->index + 1;
+}
+
+void read_listen(struct loading *l, const struct node *n, void *into)
+{
+    struct config *c = into;
+
+    if (!node_is(n, JSON_ARRAY)) {
+        c->listen = make_array(l, 1, sizeof(*c->listen));
+        if (c->listen != NULL)
+            add_listen(l, n);
+        return;
+    }
+    if (n->first == NULL)
+        fault_at(l, n, "is empty; name one address at least");
+    c->listen = make_array(l, child_count(n), sizeof(*c->listen));
+    if (c->listen == NULL)
+        return;
+    for (const struct node *a = n->first; a != NULL; a = a->next)
+        add_listen(l, a);
+}
+
+/* Admin ------------------------------------------------------------------- */
+
+static bool is_loopback(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    if (host == NULL)
+        return false;
+    if (str_eq_nocase(str_of(host), STR("localhost")))
+        return true;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+void read_admin_listen(struct loading *l, const struct node *n, void *into)
+{
+    struct config *c = into;
+    struct config_address *a = make_array(l, 1, sizeof(*a));
+
+    if (a == NULL)
+        return;
+    if (!read_address(l, n, a)) {
+        free(a);
+        return;
+    }
+    c->admin = a;
+    for (unsigned i = 0; i < c->listen_count; i++)
+        if (address_same(a, &c->listen[i]))
+            fault_at(l, n, "\"%s\" is one of \"listen\" too; clients must not "
+                     "reach the admin listener", a->text);
+}
+
+/* A token goes into a header field, and what a field cannot hold would be cut
+ * off or, worse, start another.  The token itself is not told. */
+static void take_token(struct loading *l, const struct node *n, char *token)
+{
+    bool ok = *token != '\0';
+
+    for (const char *c = token; *c != '\0'; c++)
+        ok = ok && *c > ' ' && *c < 0x7f;
+    if (ok && l->config->admin_token == NULL) {
+        l->config->admin_token = token;
+        return;
+    }
+    if (*token == '\0')
+        fault_at(l, n, "holds no token");
+    else if (!ok)
+        fault_at(l, n, "holds a line end, a space or something else that a "
+                 "token cannot have; allowed: visible ASCII");
+    free(token);
+}
+
+void read_token(struct loading *l, const struct node *n, void *into)
+{
+    const char *text = expect_text(l, n, "");
+    char *token = text == NULL ? NULL : copy_text(l, text);
+
+    if (token != NULL)
+        take_token(l, n, token);
+}
+
+/* A name in the file is meant from where the file is. */
+static char *file_beside(struct loading *l, const char *name)
+{
+    const char *slash = strrchr(l->file, '/');
+    char *out;
+
+    if (*name == '/' || slash == NULL)
+        return copy_text(l, name);
+    if (asprintf(&out, "%.*s/%s", (int)(slash - l->file), l->file, name) < 0) {
+        l->no_memory = true;
+        return NULL;
+    }
+    return out;
+}
+
+/* Non-blocking, so that a FIFO cannot hang the start. */
+static ssize_t read_small_file(const char *name, char *out, size_t cap)
+{
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+    ssize_t n;
+
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) < 0)
+        n = -errno;
+    else if (S_ISDIR(st.st_mode))
+        n = -EISDIR;
+    else if (!S_ISREG(st.st_mode))
+        n = -EINVAL;
+    else if ((n = read(fd, out, cap)) < 0)
+        n = -errno;
+    close(fd);
+    return n;
+}
+
+static void take_token_text(struct loading *l, const struct node *n,
+                            const char *text, size_t len)
+{
+    char *token;
+
+    if (len > 0 && text[len - 1] == '\n')
+        len--;
+    if (len > 0 && text[len - 1] == '\r')
+        len--;
+    if (len > 0 && memchr(text, '\0', len) != NULL) {
+        fault_at(l, n, "holds a NUL, which a token cannot have");
+        return;
+    }
+    token = strndup(text, len);
+    if (token == NULL)
+        l->no_memory = true;
+    else
+        take_token(l, n, token);
+}
+
+void read_token_file(struct loading *l, const struct node *n, void *into)
+{
+    const char *text = expect_text(l, n, "\"/etc/penstock/token\"");
+    char *name = text == NULL ? NULL : file_beside(l, text);
+    char token[TOKEN_FILE_BYTES_MAX + 1];
+    ssize_t len;
+
+    if (name == NULL)
+        return;
+    len = read_small_file(name, token, sizeof(token));
+    if (len < 0)
+        fault_at(l, n, "cannot read \"%.200s\": %s", name,
+                 len == -EINVAL ? "not a regular file" : strerror((int)-len));
+    else if (len > TOKEN_FILE_BYTES_MAX)
+        fault_at(l, n, "\"%.200s\" holds more than %d octets", name,
+                 TOKEN_FILE_BYTES_MAX);
+    else
+        take_token_text(l, n, token, (size_t)len);
+    free(name);
+}
+
+/* The keys and defaults of "admin" belong to the whole config: the short form
+ * is an object's listen. */
+void read_admin(struct loading *l, const struct node *n, void *into)
+{
+    struct config *c = into;
+    bool tells_token = false;
+
+    if (node_is(n, JSON_OBJECT)) {
+        keys_read(l, n, SCOPE_admin, into);
+        tells_token = node_get(n, "token") || node_get(n, "token_file");
+        if (node_get(n, "token") && node_get(n, "token_file"))
+            fault_at(l, n, "has both token and token_file; keep one");
+    } else {
+        read_admin_listen(l, n, into);
+    }
+    if (c->admin != NULL && !is_loopback(c->admin->host) && !tells_token)
+        fault_at(l, n, "\"%s\" is not on loopback, so anybody who reaches it "
+                 "could publish; write {\"listen\": \"%s\", \"token_file\": "
+                 "\"FILE\"}", c->admin->text, c->admin->text);
+}
+
+/* Backends ---------------------------------------------------------------- */
+
+static bool server_fill(struct loading *l, const struct node *n, char *copy,
+                        struct config_server *out)
+{
+    const char *url = node_text(n), *why;
+    char *host, *port = NULL;
+
+    why = split_host(copy, &host, &port);
+    if (why != NULL) {
+        fault_at(l, n, "\"%.80s\" %s", url, why);
+        return false;
+    }
+    if (*copy != '[' && (*host == '\0' || !name_valid(host))) {
+        fault_at(l, n, "\"%.80s\" is not a host", host);
+        return false;
+    }
+    out->port = 80; /* RFC 9110 4.2.1 */
+    if (port != NULL && !port_parse(l, n, port, 1, &out->port))
+        return false;
+    out->host = copy_text(l, host);
+    return true;
+}
+
+/* What follows "http://" must be a host alone. */
+static bool authority_only(struct loading *l, const struct node *n,
+                           const char *authority)
+{
+    size_t end = strcspn(authority, "/?#");
+
+    if (memchr(authority, '@', end) != NULL) {
+        fault_at(l, n, "a user in a backend's URL is not supported");
+        return false;
+    }
+    if (authority[end] != '\0' && strcmp(authority + end, "/") != 0) {
+        fault_at(l, n, "a backend's URL has no path; write \"http://%.*s\" and "
+                 "put \"%.80s\" into the route", (int)(end > 80 ? 80 : end),
+                 authority, authority + end);
+        return false;
+    }
+    return true;
+}
+
+static bool read_server(struct loading *l, const struct node *n,
+                        struct config_server *out)
+{
+    const char *url = expect_text(l, n, "\"http://127.0.0.1:9000\"");
+    char *copy;
+    bool ok;
+
+    if (url == NULL)
+        return false;
+    if (strncasecmp(url, "https://", 8) == 0) {
+        fault_at(l, n, "https towards a backend is not supported yet");
+        return false;
+    }
+    if (strstr(url, "://") == NULL) {
+        fault_at(l, n, "\"%.80s\" is not a URL; write \"http://%.80s\"", url,
+                 url);
+        return false;
+    }
+    if (strncasecmp(url, "http://", 7) != 0) {
+        fault_at(l, n, "\"%.80s\" is not an http:// URL", url);
+        return false;
+    }
+    url += 7;
+    if (!authority_only(l, n, url))
+        return false;
+    copy = strndup(url, strcspn(url, "/"));
+    if (copy == NULL) {
+        l->no_memory = true;
+        return false;
+    }
+    ok = server_fill(l, n, copy, out);
+    free(copy);
+    return ok;
+}
+
+void read_servers(struct loading *l, const struct node *n, void *into)
+{
+    struct config_backend *b = into;
+    bool many = node_is(n, JSON_ARRAY);
+
+    if (many && n->first == NULL)
+        fault_at(l, n, "is empty; name one server at least");
+    b->servers = make_array(l, many ? child_count(n) : 1, sizeof(*b->servers));
+    if (b->servers == NULL)
+        return;
+    for (const struct node *s = many ? n->first : n; s != NULL;
+         s = many ? s->next : NULL)
+        if (read_server(l, s, &b->servers[b->server_count]))
+            b->server_count++;
+}
+
+/* "app/stream" in a route is split at its first slash. */
+static bool backend_name_valid(const char *name)
+{
+    for (const char *c = name; *c != '\0'; c++)
+        if (!is_name_octet(*c))
+            return false;
+    return *name != '\0';
+}
+
+static void read_backend(struct loading *l, const struct node *n,
+                         struct config_backend *b)
+{
+    b->name = copy_text(l, n->key);
+    if (!backend_name_valid(n->key))
+        fault_at(l, n, "a backend's name is made of letters, digits, -, . "
+                 "and _");
+    keys_preset(SCOPE_backend, b);
+    if (node_is(n, JSON_OBJECT))
+        keys_read(l, n, SCOPE_backend, b);
+    else
+        read_servers(l, n, b);
+}
+
+void read_backends(struct loading *l, const struct node *n, void *into)
+{
+    struct config *c = into;
+
+    if (!expect(l, n, JSON_OBJECT, "{\"app\": \"http://127.0.0.1:9000\"}"))
+        return;
+    c->backends = make_array(l, child_count(n), sizeof(*c->backends));
+    if (c->backends == NULL)
+        return;
+    for (const struct node *b = n->first; b != NULL; b = b->next)
+        read_backend(l, b, &c->backends[c->backend_count++]);
+}
+
+const struct config_backend *config_find_backend(const struct config *c,
+                                                 const char *name)
+{
+    for (unsigned i = 0; i < c->backend_count; i++)
+        if (c->backends[i].name != NULL &&
+            strcmp(c->backends[i].name, name) == 0)
+            return &c->backends[i];
+    return NULL;
+}
+
+void fault_backend(struct loading *l, const struct node *n, const char *wrong)
+{
+    const struct config *c = l->config;
+    const char **names = make_array(l, c->backend_count, sizeof(*names));
+
+    if (names == NULL)
+        return;
+    for (unsigned i = 0; i < c->backend_count; i++)
+        names[i] = c->backends[i].name == NULL ? "" : c->backends[i].name;
+    fault_choice(l, n, "unknown backend", wrong, "defined", names,
+                 c->backend_count);
+    free(names);
+}

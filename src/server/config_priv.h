@@ -1,0 +1,135 @@
+/* config_priv.h - what the files that read the config share: the table made
+ * of config.def, the state of one loading, and who reads which key. */
+#ifndef PENSTOCK_SERVER_CONFIG_PRIV_H
+#define PENSTOCK_SERVER_CONFIG_PRIV_H
+
+#include "server/config.h"
+#include "server/document.h"
+
+#define SECOND 1000ull /* in ms */
+#define HOUR   (3600 * SECOND)
+#define DAY    (24 * HOUR)
+#define KIB    (1ull << 10)
+#define MIB    (1ull << 20)
+#define GIB    (1ull << 30)
+
+/* The objects of the file.  A route takes its own keys and those of a feed:
+ * what only a route with a source has. */
+enum scope {
+    SCOPE_top,
+    SCOPE_admin,
+    SCOPE_log,
+    SCOPE_limits,
+    SCOPE_backend,
+    SCOPE_route,
+    SCOPE_feed,
+    SCOPE_history,
+    SCOPE_batch,
+    SCOPE_source,
+    SCOPE_backoff,
+    SCOPE_N,
+};
+
+enum key_type {
+    KEY_DURATION,
+    KEY_SECONDS,
+    KEY_SIZE,
+    KEY_COUNT,
+    KEY_ENUM,
+    KEY_OBJECT,
+    KEY_OWN,
+    KEY_LATER,
+    KEY_LATER_VALUE,
+};
+
+/* What one loading has at hand. */
+struct loading {
+    struct config *config;
+    struct faults *faults;
+    const char *file;
+    json_t *seen_routes, *seen_channels; /* tables: text to index */
+    bool no_memory;
+};
+
+/* Reads n into the struct that the key's object fills. */
+typedef void read_fn(struct loading *l, const struct node *n, void *into);
+
+struct config_key {
+    enum scope scope;
+    const char *name;
+    enum key_type type;
+    size_t offset;        /* of the field in the object's struct */
+    const char *preset;   /* the default; NULL: all zero, or the reader's */
+    uint64_t low, high;
+    const char *values;   /* of an enum, in order: "a|b|c" */
+    enum scope inner;     /* of an object */
+    read_fn *read;        /* of one that is its own */
+    bool needed;
+    const char *schema;   /* of one that is its own: JSON */
+    const char *help;
+};
+
+extern const struct config_key config_keys[];
+extern const size_t config_key_count;
+/* "routes[]", "routes[].history": where an object's keys are written. */
+extern const char *const config_scope_paths[SCOPE_N];
+
+/* Adds a fault at n's line and path. */
+void fault_at(struct loading *l, const struct node *n, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same for a member that n lacks. */
+void fault_in(struct loading *l, const struct node *n, const char *key,
+              const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Appends `; allowed: a, b.  Did you mean "b"?` to what is told of wrong. */
+void fault_choice(struct loading *l, const struct node *n, const char *what,
+                  const char *wrong, const char *allowed_word,
+                  const char *const names[], size_t count);
+
+/* Whether n is of that type; a fault where not, with example as what to
+ * write ("" for none). */
+bool expect(struct loading *l, const struct node *n, json_type type,
+            const char *example);
+/* The text of a string, or NULL after telling. */
+const char *expect_text(struct loading *l, const struct node *n,
+                        const char *example);
+/* strdup and calloc that note a failure in l. */
+char *copy_text(struct loading *l, const char *text);
+void *make_array(struct loading *l, size_t count, size_t size);
+
+/* Sets a struct's fields to the defaults of an object and of those in it. */
+void keys_preset(enum scope scope, void *into);
+/* Reads an object's members, whatever their order, in the table's. */
+void keys_read(struct loading *l, const struct node *object, enum scope scope,
+               void *into);
+/* Whether a route's key is for routes with a source only. */
+bool key_is_feed(const char *name);
+
+const struct config_backend *config_find_backend(const struct config *c,
+                                                 const char *name);
+/* "allowed" for names of backends: fault_choice with all of them. */
+void fault_backend(struct loading *l, const struct node *n, const char *wrong);
+
+/* Sorts the routes for config_route.  0 or -ENOMEM. */
+int config_index(struct config *c);
+
+#define OWN(scope, key, read, needed, schema, help) read_fn read;
+#define DURATION(...)
+#define SECONDS(...)
+#define SIZE(...)
+#define COUNT(...)
+#define ENUM(...)
+#define OBJECT(...)
+#define LATER(...)
+#define LATER_VALUE(...)
+#include "server/config.def"
+#undef OWN
+#undef DURATION
+#undef SECONDS
+#undef SIZE
+#undef COUNT
+#undef ENUM
+#undef OBJECT
+#undef LATER
+#undef LATER_VALUE
+
+#endif

@@ -1,0 +1,187 @@
+/* Which route serves a request, or a channel. */
+#include "server/config_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Order ------------------------------------------------------------------- */
+
+static int in_file(const struct route *a, const struct route *b)
+{
+    return a < b ? -1 : a > b;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    const struct route *x = *(const struct route *const *)a;
+    const struct route *y = *(const struct route *const *)b;
+    int order = pattern_compare(&y->pattern, &x->pattern);
+
+    if ((x->host == NULL) != (y->host == NULL))
+        return x->host == NULL ? 1 : -1;
+    return order != 0 ? order : in_file(x, y);
+}
+
+static int by_channel(const void *a, const void *b)
+{
+    const struct route *x = *(const struct route *const *)a;
+    const struct route *y = *(const struct route *const *)b;
+    int order = pattern_compare(&y->channel, &x->channel);
+
+    return order != 0 ? order : in_file(x, y);
+}
+
+int config_index(struct config *c)
+{
+    c->by_path = calloc(c->route_count + 1, sizeof(*c->by_path));
+    c->by_channel = calloc(c->route_count + 1, sizeof(*c->by_channel));
+    if (c->by_path == NULL || c->by_channel == NULL)
+        return -ENOMEM;
+    for (unsigned i = 0; i < c->route_count; i++) {
+        c->by_path[i] = &c->routes[i];
+        if (c->routes[i].channel_text != NULL)
+            c->by_channel[c->by_channel_count++] = &c->routes[i];
+    }
+    qsort(c->by_path, c->route_count, sizeof(*c->by_path), by_path);
+    qsort(c->by_channel, c->by_channel_count, sizeof(*c->by_channel),
+          by_channel);
+    return 0;
+}
+
+/* Requests ---------------------------------------------------------------- */
+
+/* The host of a Host field: no port, no trailing dot (RFC 9110 7.2). */
+static struct str host_alone(struct str host)
+{
+    const char *end = NULL;
+
+    if (host.n > 0 && host.p[0] == '[') {
+        end = memchr(host.p, ']', host.n);
+        if (end != NULL)
+            end++;
+    } else if (host.n > 0) {
+        end = memchr(host.p, ':', host.n);
+    }
+    if (end != NULL)
+        host.n = (size_t)(end - host.p);
+    if (host.n > 0 && host.p[host.n - 1] == '.')
+        host.n--;
+    return host;
+}
+
+const struct route *config_route(const struct config *c, struct str host,
+                                 struct str path, struct pattern_values *values)
+{
+    host = host_alone(host);
+    for (unsigned i = 0; i < c->route_count; i++) {
+        const struct route *r = c->by_path[i];
+
+        if (r->host != NULL && !str_eq_nocase(str_of(r->host), host))
+            continue;
+        if (pattern_match(&r->pattern, path, values))
+            return r;
+    }
+    return NULL;
+}
+
+const struct route *config_route_of_channel(const struct config *c,
+                                            struct str name,
+                                            struct pattern_values *values)
+{
+    for (unsigned i = 0; i < c->by_channel_count; i++)
+        if (pattern_match(&c->by_channel[i]->channel, name, values))
+            return c->by_channel[i];
+    return NULL;
+}
+
+/* The other reading of a path --------------------------------------------- */
+
+/* Whether there is anything that readers of a path could differ about. */
+static bool is_plain(struct str path)
+{
+    char before = '\0';
+
+    for (size_t i = 0; i < path.n; i++) {
+        char c = path.p[i];
+
+        if (c == '%' || c == '\\' || (before == '/' && (c == '/' || c == '.')))
+            return false;
+        before = c;
+    }
+    return true;
+}
+
+/* One octet of path at *i as it would be after decoding: '/', or what stands
+ * there, or -1 for an escape that is to stay one. */
+static int decoded(struct str path, size_t i)
+{
+    struct str rest = {path.p + i, path.n - i};
+    int c = pattern_escape(rest);
+
+    if (c < 0)
+        c = (unsigned char)path.p[i];
+    else if (!pattern_unreserved(c) && c != '/' && c != '\\')
+        return -1;
+    return c == '\\' ? '/' : c;
+}
+
+/* Writes path with slashes and unreserved characters decoded, which never
+ * makes it longer. */
+static size_t decode(struct str path, char *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < path.n;) {
+        struct str rest = {path.p + i, path.n - i};
+        size_t used = pattern_escape(rest) < 0 ? 1 : 3;
+        int c = decoded(path, i);
+
+        if (c >= 0) {
+            out[n++] = (char)c;
+        } else {
+            memcpy(out + n, rest.p, used);
+            n += used;
+        }
+        i += used;
+    }
+    return n;
+}
+
+/* Removes dot segments and empty ones in place; a last one of these leaves a
+ * slash (RFC 3986 5.2.4). */
+static size_t squeeze(char *path, size_t n)
+{
+    struct str rest = {path, n}, segment = STR_NONE;
+    size_t out = 0;
+
+    while (rest.p != NULL) {
+        rest = str_split(rest, '/', &segment);
+        if (str_eq(segment, STR(".."))) {
+            while (out > 0 && path[--out] != '/')
+                ;
+        } else if (segment.n > 0 && !str_eq(segment, STR("."))) {
+            path[out++] = '/';
+            memmove(path + out, segment.p, segment.n);
+            out += segment.n;
+            continue;
+        }
+        if (rest.p == NULL)
+            path[out++] = '/';
+    }
+    return out;
+}
+
+bool config_route_ambiguous(const struct config *c, struct str host,
+                            struct str path)
+{
+    char other[CONFIG_TARGET_MAX];
+    size_t n;
+
+    if (is_plain(path))
+        return false;
+    if (path.n > sizeof(other))
+        return true;
+    n = squeeze(other, decode(path, other));
+    return config_route(c, host, path, NULL) !=
+           config_route(c, host, (struct str){other, n}, NULL);
+}
