@@ -201,7 +201,7 @@ static int scan_word(struct scan *s, const char *word)
 static bool goes_on(char c)
 {
     return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-           c == '.' || c == '+' || c == '-' || c == '_';
+           c == '.' || c == '+' || c == '-' || c == '_' || (c & 0x80) != 0;
 }
 
 static int scan_scalar(struct scan *s)

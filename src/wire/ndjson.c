@@ -65,18 +65,26 @@ static int deliver(struct ndjson_parser *p, struct str *s, size_t n)
     return p->ops->value(p->arg, value);
 }
 
-/* The values of a line that is all there, or of its end. */
+static bool is_container(struct str s)
+{
+    return s.n > 0 && (s.p[0] == '{' || s.p[0] == '[');
+}
+
+/* The values of a line that is all there, or of its end.  A number or a word
+ * waits for its line to end, so it is the line that the limit holds for:
+ * what passes must not depend on where reads were cut. */
 static int take_values(struct ndjson_parser *p, struct str s)
 {
     while (s.n > 0) {
         ssize_t n = json_value_length(s);
+        size_t held = is_container(s) ? (size_t)n : s.n;
         int rc;
 
         if (n <= 0) {
             report(p, n == 0 ? "incomplete JSON" : "not JSON", s);
             return 0;
         }
-        if ((size_t)n > p->limit_bytes) {
+        if (held > p->limit_bytes) {
             report(p, "over the limit", s);
             return 0;
         }
@@ -133,7 +141,7 @@ static int begin_part(struct ndjson_parser *p, struct str s)
     bool closed;
 
     s = skip_space(s);
-    while (s.n > 0 && (s.p[0] == '{' || s.p[0] == '[')) {
+    while (is_container(s)) {
         ssize_t n = json_value_length(s);
         int rc;
 

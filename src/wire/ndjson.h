@@ -25,7 +25,8 @@ struct ndjson_parser_ops {
 struct ndjson_parser {
     const struct ndjson_parser_ops *ops;
     void *arg;
-    size_t limit_bytes; /* of one value */
+    size_t limit_bytes; /* of one object or array, and of a line that holds
+                         * other values */
     struct buffer line; /* an unfinished line, from its first value not yet
                          * delivered */
     unsigned depth;     /* open brackets in line, if a container began it */

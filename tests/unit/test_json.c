@@ -38,6 +38,7 @@ static void numbers_have_one_syntax(void **state)
     INVALID("0x10");
     INVALID("1.5.2");
     INVALID("-01");
+    INVALID("0\xff");
     INVALID("NaN");
     INVALID("Infinity");
 }

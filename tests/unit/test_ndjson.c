@@ -172,6 +172,17 @@ static void a_value_over_the_limit_is_skipped(void **state)
     buffer_fini(&input);
 }
 
+static void other_values_share_the_limit_of_their_line(void **state)
+{
+    struct buffer input = {0};
+
+    for (int i = 0; i < LIMIT / 2; i++)
+        buffer_append_str(&input, STR("1 "));
+    buffer_append_str(&input, STR("2\n{}\n"));
+    assert_parses(run, buffer_str(&input), "bad;{};end;");
+    buffer_fini(&input);
+}
+
 static void an_endless_line_takes_bounded_memory(void **state)
 {
     struct buffer seen = {0};
@@ -254,6 +265,7 @@ int main(void)
         cmocka_unit_test(deep_nesting_is_bad_and_the_stream_goes_on),
         cmocka_unit_test(a_value_as_large_as_the_limit_passes),
         cmocka_unit_test(a_value_over_the_limit_is_skipped),
+        cmocka_unit_test(other_values_share_the_limit_of_their_line),
         cmocka_unit_test(an_endless_line_takes_bounded_memory),
         cmocka_unit_test(restart_forgets_half_a_line),
         cmocka_unit_test(a_callback_may_stop_the_feed),
