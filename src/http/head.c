@@ -130,10 +130,11 @@ static bool ipv6_valid(struct str address)
  * differ. */
 static bool authority_valid(struct str authority)
 {
-    const char *p = authority.p, *end = p + authority.n, *host_end;
+    const char *p = authority.p, *end, *host_end;
 
     if (authority.n == 0)
         return false;
+    end = p + authority.n;
     if (*p == '[') {
         host_end = memchr(p, ']', authority.n);
         if (host_end == NULL ||
