@@ -288,7 +288,7 @@ class WsClient(Reader):
         super().__init__(server, path, headers)
         self.protocol = protocol
         self.options = {"compression": None, "ping_interval": None,
-                        "max_size": None, **options}
+                        "max_size": None, "max_queue": None, **options}
 
     def connect(self, since=None, timeout=10):
         url = f"ws://127.0.0.1:{self.port}{with_query(self.path, since=since)}"

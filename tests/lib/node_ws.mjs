@@ -1,7 +1,7 @@
 // Reads count messages with the ws package, then closes and prints them.
 import { load, options, say } from './node_modules.mjs';
 
-const { WebSocket } = await load('ws');
+const { default: WebSocket } = await load('ws');
 const { url, count, protocol, send } = options;
 const got = [];
 

@@ -6,6 +6,9 @@ import os
 import pathlib
 import shutil
 import subprocess
+import threading
+
+import raw
 
 LIB = pathlib.Path(__file__).parent
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -43,33 +46,38 @@ class Script:
         self.process = subprocess.Popen(
             ["node", str(LIB / name), json.dumps(options)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, env=env)
+            stderr=subprocess.STDOUT, text=True, env=env)
+        self.lines = []
+        self.thread = threading.Thread(target=self.follow, daemon=True)
+        self.thread.start()
 
-    def wait_ready(self):
-        line = self.process.stdout.readline()
-        if not line or not json.loads(line).get("ready"):
-            self.process.kill()
-            raise AssertionError(f"not ready: {line}{self.process.stderr.read()}")
+    def follow(self):
+        for line in self.process.stdout:
+            self.lines.append(line)
+
+    def wait_ready(self, timeout=30):
+        raw.wait_for(lambda: self.lines or not self.thread.is_alive(), timeout,
+                     "a script's start")
+        assert '{"ready":true}\n' in self.lines, "".join(self.lines)
         return self
 
     def result(self, timeout=30):
         """The JSON of its last line."""
-        try:
-            out, err = self.process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
+        self.thread.join(timeout)
+        if self.thread.is_alive():
             self.process.kill()
-            out, err = self.process.communicate()
-            raise AssertionError(f"no end in {timeout} s: {out}{err}") from None
-        assert self.process.returncode == 0, out + err
-        return json.loads(out.strip().splitlines()[-1])
+            raise AssertionError(f"no end in {timeout} s: {''.join(self.lines)}")
+        assert self.process.wait() == 0, "".join(self.lines)
+        return json.loads(self.lines[-1])
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
+            self.process.terminate()  # node then ends what it started
+        self.thread.join(10)
+        self.process.wait(10)
 
 
 def node_eventsource(url, count, types=(), since=None):
