@@ -1,5 +1,3 @@
-#define _GNU_SOURCE /* memmem */
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
