@@ -38,7 +38,11 @@ class Penstock:
         kinds = ["http"] * len(self.config["listen"])
         if self.config["admin"]:
             kinds.append("admin")
-        self.wait_for(lambda: self.listening(kinds), timeout, "listening")
+        try:
+            self.wait_for(lambda: self.listening(kinds), timeout, "listening")
+        except BaseException:
+            self.kill()  # it is one failure, not a second one at its stop
+            raise
         return self
 
     @staticmethod
@@ -100,7 +104,7 @@ class Penstock:
         """SIGTERM, and everything that a clean end is."""
         if self.process is None:
             return
-        process, self.process_ended = self.process, True
+        process = self.process
         process.send_signal(signal.SIGTERM)
         try:
             code = process.wait(timeout)
