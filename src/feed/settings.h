@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct backend;
+
 enum start_at { START_NOW, START_LAST, START_OLDEST };
 enum lag_policy { LAG_DISCONNECT, LAG_SKIP };
 enum source_when { WHEN_NEEDED, WHEN_ALWAYS };
@@ -22,6 +24,7 @@ struct reader_settings {
     enum start_at start;       /* of a follower without a cursor */
     enum lag_policy lag;
     uint64_t heartbeat_ms;     /* silence before a comment or a ping */
+    uint64_t write_ms;         /* a full socket that takes nothing: cut after */
     uint64_t wait_ms;          /* longest long poll */
     unsigned batch_messages;   /* most that one answer carries */
     size_t batch_bytes;
@@ -34,7 +37,7 @@ struct reader_settings {
 
 struct source_settings {
     const char *type;          /* "publish", "sse", "ndjson" */
-    const char *backend;       /* name in "backends"; NULL for publish */
+    const struct backend *backend; /* NULL for publish */
     const char *path;          /* template of the URL's path and query, with
                                 * {name} parts; begins with '/' */
     enum source_when when;

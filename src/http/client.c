@@ -14,7 +14,8 @@
 #include "net/worker.h"
 
 const char *const client_failure_names[] = {
-    "unresolved", "refused", "timeout", "bad-answer", "cut-off", "closed",
+    "unresolved", "refused",  "slow-connect", "timeout",
+    "bad-answer", "cut-off", "closed",
 };
 
 /* One connection attempt, or a connection.  It outlives its sockets: each
@@ -42,6 +43,8 @@ struct client {
     bool keep_alive, ended;
     bool connected, expecting, answered, upgraded;
     bool paused, closed, note_posted, eof;
+    bool consuming;                 /* consume() is on the stack */
+    bool slow;                      /* the last address did not answer */
 };
 
 static void try_next_address(struct client *c);
@@ -168,7 +171,7 @@ static void settle(struct client *c, bool more)
 }
 
 /* Feeds what it can of data; returns how much was used. */
-static size_t consume(struct client *c, char *data, size_t len)
+static size_t feed(struct client *c, char *data, size_t len)
 {
     size_t used = 0;
 
@@ -196,6 +199,16 @@ static size_t consume(struct client *c, char *data, size_t len)
         if (c->ended)
             settle(c, used < len);
     }
+    return used;
+}
+
+static size_t consume(struct client *c, char *data, size_t len)
+{
+    size_t used;
+
+    c->consuming = true;
+    used = feed(c, data, len);
+    c->consuming = false;
     return used;
 }
 
@@ -267,6 +280,7 @@ static void on_timeout(struct conn *conn)
     struct client *c = of_conn(conn);
 
     if (!c->connected) {
+        c->slow = true;
         drop_link(c);
         try_next_address(c);
         return;
@@ -279,9 +293,10 @@ static void on_broken(struct conn *conn, int error)
     struct client *c = of_conn(conn);
 
     if (!c->connected) {
+        c->slow = false;
         drop_link(c);
         try_next_address(c);
-    } else if (c->answered && c->expecting) {
+    } else if ((c->answered && c->expecting) || parser_busy(c->parser)) {
         fail(c, CLIENT_CUT_OFF, "the server reset the connection");
     } else {
         fail(c, CLIENT_CLOSED, "the server reset the connection");
@@ -335,8 +350,12 @@ static void try_next_address(struct client *c)
         c->next_address = a->ai_next;
         if (try_address(c, a))
             return;
+        c->slow = false;
     }
-    fail(c, CLIENT_REFUSED, "no connection to the server");
+    if (c->slow)
+        fail(c, CLIENT_SLOW_CONNECT, "the server did not accept in time");
+    else
+        fail(c, CLIENT_REFUSED, "no connection to the server");
 }
 
 static void on_resolved(int error, struct evutil_addrinfo *list, void *arg)
@@ -436,15 +455,29 @@ void client_expect(struct client *c, bool is_head, bool upgrade)
 
 void client_send(struct client *c, const void *data, size_t len)
 {
+    const struct iovec whole = {(void *)data, len};
+
+    client_send_all(c, &whole, 1);
+}
+
+void client_send_all(struct client *c, const struct iovec *iov, int n)
+{
     if (alive(c) < 0)
         return;
     if (c->connected) {
-        conn_write(&c->link->conn, data, len);
+        conn_write_all(&c->link->conn, iov, n);
         return;
     }
-    buffer_append(&c->early, data, len);
+    for (int i = 0; i < n; i++)
+        buffer_append(&c->early, iov[i].iov_base, iov[i].iov_len);
     if (c->early.failed)
         fail(c, CLIENT_REFUSED, "out of memory");
+}
+
+void client_shutdown(struct client *c)
+{
+    if (alive(c) == 0 && c->connected)
+        conn_shutdown(&c->link->conn);
 }
 
 size_t client_pending(const struct client *c)
@@ -461,7 +494,7 @@ void client_read(struct client *c, bool on)
     c->paused = !on;
     if (c->link != NULL && c->connected)
         conn_read(&c->link->conn, on);
-    if (!on)
+    if (!on || c->consuming) /* whoever feeds goes on */
         return;
     buffer_drop(&c->input, consume(c, c->input.data, c->input.len));
     if (alive(c) == 0 && c->eof && !c->paused && c->input.len == 0)
@@ -472,6 +505,15 @@ void client_set_timer(struct client *c, uint64_t delay_ms)
 {
     if (c->connected && c->link != NULL)
         conn_set_timer(&c->link->conn, delay_ms);
+}
+
+bool client_idle(const struct client *c)
+{
+    char octet;
+
+    return alive(c) == 0 && c->connected && !c->eof &&
+           recv(c->link->conn.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           errno == EAGAIN;
 }
 
 bool client_answered(const struct client *c)

@@ -4,6 +4,8 @@
 #ifndef PENSTOCK_HTTP_CLIENT_H
 #define PENSTOCK_HTTP_CLIENT_H
 
+#include <sys/uio.h>
+
 #include "http/parser.h"
 
 struct client;
@@ -11,6 +13,7 @@ struct client;
 enum client_failure {
     CLIENT_UNRESOLVED,  /* no address for the host */
     CLIENT_REFUSED,     /* no connection to any of its addresses */
+    CLIENT_SLOW_CONNECT, /* none to any, the last for want of time */
     CLIENT_TIMEOUT,     /* the deadline of client_set_timer() */
     CLIENT_BAD_ANSWER,  /* what no parser may let pass */
     CLIENT_CUT_OFF,     /* closed in the middle of an answer */
@@ -54,11 +57,18 @@ void client_expect(struct client *c, bool is_head, bool upgrade);
 /* Sends octets, keeping what the socket does not take; before the connection
  * stands all is kept. */
 void client_send(struct client *c, const void *data, size_t len);
+/* The same for n vectors, in one call to the kernel. */
+void client_send_all(struct client *c, const struct iovec *iov, int n);
+/* After a 101: no more will be sent, and the server is told so. */
+void client_shutdown(struct client *c);
 size_t client_pending(const struct client *c);
 /* Stops or resumes reading: backpressure. */
 void client_read(struct client *c, bool on);
 /* The one deadline; 0 clears. */
 void client_set_timer(struct client *c, uint64_t delay_ms);
+/* Whether a connection on which nothing is expected still stands: nothing has
+ * come on it, not even its end, that the loop has yet to tell of. */
+bool client_idle(const struct client *c);
 /* Whether some of an answer has come since client_expect(). */
 bool client_answered(const struct client *c);
 /* Closes without a word to ops. */

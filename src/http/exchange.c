@@ -31,6 +31,8 @@ void exchange_end(struct exchange *x)
     x->busy = false;
     x->request = NULL;
     x->ops = NULL;
+    x->route = NULL;
+    snapshot_unref(&x->snapshot);
 }
 
 void exchange_start(struct exchange *x, unsigned status,
@@ -117,20 +119,33 @@ void exchange_upgrade(struct exchange *x, const struct headers *headers)
     x->protocol->upgrade(x, headers);
 }
 
+void exchange_shutdown(struct exchange *x)
+{
+    assert(x->busy && x->upgraded);
+    x->protocol->shut(x);
+}
+
+void exchange_interim(struct exchange *x, unsigned status,
+                      const struct headers *headers)
+{
+    assert(x->busy && x->status == 0 && status < 200 && status != 101);
+    x->protocol->interim(x, status, headers);
+}
+
 void exchange_proceed(struct exchange *x)
 {
     if (!x->continue_due)
         return;
     x->continue_due = false;
-    x->protocol->proceed(x);
+    exchange_interim(x, 100, NULL);
 }
 
-void exchange_follow(struct exchange *x)
+void exchange_follow(struct exchange *x, uint64_t dead_after_ms)
 {
     x->following = true;
     accesslog_write(x);
     x->request = NULL;
-    x->protocol->follow(x);
+    x->protocol->follow(x, dead_after_ms);
 }
 
 void exchange_read(struct exchange *x, bool on)
@@ -164,6 +179,7 @@ const char *status_reason(unsigned status)
     switch (status) {
     case 100: return "Continue";
     case 101: return "Switching Protocols";
+    case 103: return "Early Hints";
     case 200: return "OK";
     case 201: return "Created";
     case 202: return "Accepted";

@@ -10,6 +10,7 @@
 
 #include <sys/uio.h>
 
+#include "base/snapshot.h"
 #include "http/head.h"
 #include "http/headers.h"
 #include "http/parser.h"
@@ -25,6 +26,9 @@ struct exchange_ops {
     void (*drained)(struct exchange *x);
     /* Octets after exchange_upgrade(); writable, borrowed. */
     void (*raw)(struct exchange *x, char *data, size_t len);
+    /* After exchange_upgrade(): the client sends no more, but may still read.
+     * NULL: it has gone. */
+    void (*raw_end)(struct exchange *x);
     /* The deadline that exchange_set_timer() set. */
     void (*timeout)(struct exchange *x);
     /* The server stops, or the connection has lived long enough: end soon. */
@@ -49,8 +53,10 @@ struct exchange_protocol {
     void (*finish)(struct exchange *x);
     void (*fail)(struct exchange *x);
     void (*upgrade)(struct exchange *x, const struct headers *headers);
-    void (*proceed)(struct exchange *x);
-    void (*follow)(struct exchange *x);
+    void (*shut)(struct exchange *x);
+    void (*interim)(struct exchange *x, unsigned status,
+                    const struct headers *headers);
+    void (*follow)(struct exchange *x, uint64_t dead_after_ms);
     void (*read)(struct exchange *x, bool on);
     void (*set_timer)(struct exchange *x, uint64_t delay_ms);
     size_t (*pending)(const struct exchange *x);
@@ -61,11 +67,13 @@ struct exchange_protocol {
  * connections; changed only on their worker. */
 struct service {
     void (*dispatch)(struct exchange *x);
+    void (*closed)(const struct service *s); /* a connection has; or NULL */
     void *arg;
     struct head_limits head;
     uint64_t head_ms; /* for a whole head: 408 after */
     uint64_t idle_ms; /* between requests */
     uint64_t body_ms; /* without any octet of a body: 408 after */
+    uint64_t write_ms; /* an answer that makes no progress; 0: 60 s */
     bool draining;    /* answers close their connections */
 };
 
@@ -75,6 +83,8 @@ struct exchange {
     void *handler;                  /* the handler's */
     const struct service *service;
     const struct http_message *request; /* until exchange_follow() */
+    struct snapshot *snapshot;      /* a reference, or NULL: what the handler's
+                                     * settings are part of */
     const char *route;              /* for the log: the path as configured */
     uint64_t started_us;
     uint64_t sent_bytes;            /* of the body, as the handler wrote it */
@@ -87,6 +97,8 @@ struct exchange {
     bool following;
     bool request_done;              /* its body has been read whole */
     bool continue_due;              /* the client waits for 100 Continue */
+    bool patient;                   /* the handler's: the body may take as long
+                                     * as it likes */
 };
 
 /* Sends the head.  Fields of the connection (Connection, Transfer-Encoding,
@@ -119,14 +131,22 @@ void exchange_problem(struct exchange *x, unsigned status,
                       const struct headers *headers, const char *detail, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* An interim answer (RFC 9110 15.2) before the real one; not 101.  Clients of
+ * HTTP/1.0 do not get to see it. */
+void exchange_interim(struct exchange *x, unsigned status,
+                      const struct headers *headers);
 /* 101 with these fields; from then on octets go both ways raw: exchange_write
  * and exchange_writev out, ops->raw in, exchange_finish() to end. */
 void exchange_upgrade(struct exchange *x, const struct headers *headers);
+/* After exchange_upgrade(): no more will be written, and the client is told so,
+ * while what it sends is still wanted. */
+void exchange_shutdown(struct exchange *x);
 /* The body may come: sends 100 Continue if the client waits for it. */
 void exchange_proceed(struct exchange *x);
 /* From here on the answer follows a stream: the request is forgotten
- * (x->request is NULL) and its memory freed. */
-void exchange_follow(struct exchange *x);
+ * (x->request is NULL) and its memory freed.  A client that acknowledges
+ * nothing for dead_after_ms is taken for gone. */
+void exchange_follow(struct exchange *x, uint64_t dead_after_ms);
 /* Stops or resumes reading from the client: backpressure. */
 void exchange_read(struct exchange *x, bool on);
 void exchange_set_timer(struct exchange *x, uint64_t delay_ms);

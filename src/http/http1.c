@@ -16,6 +16,8 @@
 /* Requests that a client sent ahead, or a body while its handler is slow:
  * beyond this it is read no more until there is room. */
 #define INPUT_MAX (64 * 1024)
+/* Answers that a client does not read: beyond this its next request waits. */
+#define OUTPUT_MAX (256 * 1024)
 /* A request body that nobody wants is read to its end up to here, so that the
  * connection lives on; a longer one costs the connection. */
 #define UNWANTED_BODY_MAX (256 * 1024)
@@ -64,7 +66,9 @@ static void arm_timer(struct http1 *h)
     if (h->exchange.busy && h->exchange.request_done)
         return;
     if (h->exchange.busy)
-        conn_set_timer(&h->conn, h->paused ? 0 : s->body_ms);
+        conn_set_timer(&h->conn, h->paused || h->exchange.patient
+                                     ? 0
+                                     : s->body_ms);
     else if (h->input.len > 0 || parser_busy(h->parser))
         return; /* set when its first octet came, and not put off by more */
     else
@@ -203,8 +207,11 @@ static void refuse(struct http1 *h)
  * this one is being answered. */
 static bool may_parse(const struct http1 *h)
 {
-    return !h->conn.dead && !h->conn.lingering && h->parser != NULL &&
-           !(h->exchange.busy && h->exchange.request_done) && !h->paused;
+    if (h->conn.dead || h->conn.lingering || h->parser == NULL || h->paused)
+        return false;
+    if (!h->exchange.busy)
+        return conn_pending(&h->conn) <= OUTPUT_MAX;
+    return !h->exchange.request_done;
 }
 
 /* Parses what it can of data; returns how much was used. */
@@ -320,8 +327,13 @@ static void on_data(struct conn *c, char *data, size_t len)
 static void on_eof(struct conn *c)
 {
     struct http1 *h = of_conn(c);
-    bool flushing = h->finished || !h->exchange.busy;
+    struct exchange *x = &h->exchange;
+    bool flushing = h->finished || !x->busy;
 
+    if (!flushing && x->upgraded && x->ops->raw_end != NULL) {
+        x->ops->raw_end(x);
+        return;
+    }
     abandon(h);
     /* The last answer may still be on its way out. */
     if (flushing)
@@ -332,10 +344,12 @@ static void on_eof(struct conn *c)
 
 static void on_drained(struct conn *c)
 {
-    struct exchange *x = &of_conn(c)->exchange;
+    struct http1 *h = of_conn(c);
+    struct exchange *x = &h->exchange;
 
-    if (x->busy && !of_conn(c)->finished && x->ops != NULL &&
-        x->ops->drained != NULL)
+    if (!x->busy)
+        process(h); /* a request may have waited for this */
+    else if (!h->finished && x->ops != NULL && x->ops->drained != NULL)
         x->ops->drained(x);
 }
 
@@ -390,6 +404,8 @@ static void on_closed(struct conn *c)
     abandon(h);
     if (!h->processing)
         end_processing(h);
+    if (h->service->closed != NULL)
+        h->service->closed(h->service);
 }
 
 static const struct conn_ops connection_ops = {
@@ -521,19 +537,13 @@ static void h1_write(struct exchange *x, const void *data, size_t len)
         conn_write(c, data, len);
         return;
     }
-    struct iovec iov[] = {
+    const struct iovec iov[] = {
         {size, (size_t)snprintf(size, sizeof(size), "%zx\r\n", len)},
         {(void *)data, len},
         {(void *)"\r\n", 2},
     };
-    size_t sent = conn_writev(c, iov, 3);
 
-    for (int i = 0; i < 3; i++) {
-        size_t done = sent < iov[i].iov_len ? sent : iov[i].iov_len;
-
-        conn_write(c, (char *)iov[i].iov_base + done, iov[i].iov_len - done);
-        sent -= done;
-    }
+    conn_write_all(c, iov, 3);
 }
 
 static size_t h1_writev(struct exchange *x, const struct iovec *iov, int n)
@@ -586,16 +596,33 @@ static void h1_upgrade(struct exchange *x, const struct headers *headers)
     process(h);
 }
 
-static void h1_proceed(struct exchange *x)
+static void h1_shut(struct exchange *x)
 {
-    if (x->request != NULL && x->request->minor > 0)
-        conn_write(&of_exchange(x)->conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    conn_shutdown(&of_exchange(x)->conn);
 }
 
-static void h1_follow(struct exchange *x)
+/* RFC 9110 15.2: never to a client of HTTP/1.0. */
+static void h1_interim(struct exchange *x, unsigned status,
+                       const struct headers *headers)
+{
+    struct buffer head = {0};
+
+    if (x->request->minor == 0)
+        return;
+    buffer_printf(&head, "HTTP/1.1 %u %s\r\n", status, status_reason(status));
+    for (unsigned i = 0; headers != NULL && i < headers->count; i++)
+        header_write(&head, headers->list[i].name, headers->list[i].value);
+    buffer_append_str(&head, STR("\r\n"));
+    if (!head.failed) /* it could do without */
+        conn_write(&of_exchange(x)->conn, head.data, head.len);
+    buffer_fini(&head);
+}
+
+static void h1_follow(struct exchange *x, uint64_t dead_after_ms)
 {
     struct http1 *h = of_exchange(x);
 
+    conn_set_dead_after(&h->conn, dead_after_ms);
     if (!h->processing)
         free_parser(h);
 }
@@ -635,7 +662,8 @@ static const struct exchange_protocol http1_protocol = {
     .finish = h1_finish,
     .fail = h1_fail,
     .upgrade = h1_upgrade,
-    .proceed = h1_proceed,
+    .shut = h1_shut,
+    .interim = h1_interim,
     .follow = h1_follow,
     .read = h1_read,
     .set_timer = h1_set_timer,

@@ -17,6 +17,7 @@ struct audience;
 struct channel;
 struct hub;
 struct idempotency;
+struct source;
 
 /* Told when a channel gets its first reader and when it loses its last one,
  * on the thread where that happens, no lock held. */
@@ -38,6 +39,7 @@ struct channel {
     _Atomic uint64_t used_us;        /* (a) last append, join or leave */
     channel_watch_fn *watch;         /* (c) set once, by the source */
     void *watch_arg;                 /* (c) */
+    struct source *source;           /* the feed's, under a lock of its own */
     char name[];                     /* (i) terminated */
 };
 

@@ -231,6 +231,11 @@ struct channel *reader_channel(const struct reader *r)
     return r->audience->channel;
 }
 
+bool reader_dry(const struct reader *r)
+{
+    return r->next_seq >= r->audience->seen_seq;
+}
+
 size_t reader_position(const struct reader *r, char id[ID_MAX])
 {
     return id_format(id, r->audience->epoch, r->next_seq - 1);

@@ -76,6 +76,9 @@ static inline void reader_advance(struct reader *r, unsigned count)
 {
     r->next_seq += count;
 }
+/* Whether it has had all that its audience has seen: what comes later will
+ * call ready(). */
+bool reader_dry(const struct reader *r);
 /* The id of the message before its cursor: where it is now. */
 size_t reader_position(const struct reader *r, char id[ID_MAX]);
 

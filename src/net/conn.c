@@ -14,6 +14,7 @@
 #include "net/worker.h"
 
 #define LINGER_MS 2000 /* a peer that still sends gets this long to stop */
+#define FLUSH_MS 30000 /* one that takes none of our last words, this long */
 
 static void on_event(evutil_socket_t fd, short what, void *arg);
 
@@ -39,8 +40,9 @@ static void on_timer(struct timer *t)
 {
     struct conn *c = (struct conn *)((char *)t - offsetof(struct conn, timer));
 
+    /* An answer cut short must not look whole: RST. */
     if (c->lingering)
-        conn_close(c, false);
+        conn_close(c, conn_pending(c) > 0);
     else
         c->ops->timeout(c);
 }
@@ -101,6 +103,7 @@ void conn_free_dead(struct worker *w)
 static void half_close(struct conn *c)
 {
     shutdown(c->fd, SHUT_WR);
+    conn_set_timer(c, LINGER_MS);
     if (c->eof)
         conn_close(c, false);
     else
@@ -112,11 +115,20 @@ void conn_linger(struct conn *c)
     if (c->dead || c->lingering)
         return;
     c->lingering = true;
-    conn_set_timer(c, LINGER_MS);
+    conn_set_timer(c, FLUSH_MS);
     if (conn_pending(c) == 0)
         half_close(c);
     else
         watch(c, !c->eof, true);
+}
+
+void conn_shutdown(struct conn *c)
+{
+    if (c->dead || c->shut)
+        return;
+    c->shut = true;
+    if (conn_pending(c) == 0)
+        shutdown(c->fd, SHUT_WR);
 }
 
 size_t conn_pending(const struct conn *c)
@@ -136,44 +148,70 @@ size_t conn_writev(struct conn *c, const struct iovec *iov, int n)
     size_t total = 0;
     ssize_t sent;
 
-    if (c->dead || c->connecting || c->writing || conn_pending(c) > 0)
+    if (c->dead || c->connecting || c->writing || conn_pending(c) > 0 ||
+        c->error != 0)
         return 0;
     for (int i = 0; i < n; i++)
         total += iov[i].iov_len;
     do
         sent = writev(c->fd, iov, n);
     while (sent < 0 && errno == EINTR);
-    if (sent < 0)
+    if (sent < 0) {
+        /* The kernel tells of it once: SO_ERROR is clear after this. */
+        c->error = errno == EAGAIN ? 0 : errno;
         sent = 0;
+    }
     c->sent_bytes += (uint64_t)sent;
     if ((size_t)sent < total)
         expect_break(c); /* or a full socket: the same way to find out */
     return (size_t)sent;
 }
 
-void conn_write(struct conn *c, const void *data, size_t len)
+static void keep(struct conn *c, const void *data, size_t len)
 {
-    struct iovec whole = {(void *)data, len};
-    size_t sent;
-
-    if (c->dead || len == 0)
-        return;
-    sent = conn_writev(c, &whole, 1);
-    if (sent == len)
-        return;
     if (c->out == NULL)
         c->out = evbuffer_new();
     /* Out of memory for one connection: it alone has to go. */
-    if (c->out == NULL ||
-        evbuffer_add(c->out, (const char *)data + sent, len - sent) < 0)
+    if (c->out == NULL || evbuffer_add(c->out, data, len) < 0)
         shutdown(c->fd, SHUT_RDWR);
     watch(c, c->reading, true);
+}
+
+void conn_write_all(struct conn *c, const struct iovec *iov, int n)
+{
+    size_t sent = conn_writev(c, iov, n);
+
+    for (int i = 0; i < n && !c->dead && c->error == 0; i++) {
+        size_t done = sent < iov[i].iov_len ? sent : iov[i].iov_len;
+
+        sent -= done;
+        if (done < iov[i].iov_len)
+            keep(c, (const char *)iov[i].iov_base + done,
+                 iov[i].iov_len - done);
+    }
+}
+
+void conn_write(struct conn *c, const void *data, size_t len)
+{
+    const struct iovec whole = {(void *)data, len};
+
+    if (len > 0)
+        conn_write_all(c, &whole, 1);
 }
 
 void conn_read(struct conn *c, bool on)
 {
     if (!c->dead && !c->lingering)
         watch(c, on && !c->eof, c->writing);
+}
+
+void conn_set_dead_after(struct conn *c, uint64_t ms)
+{
+    unsigned value = ms > INT32_MAX ? INT32_MAX : (unsigned)ms;
+
+    if (!c->dead)
+        setsockopt(c->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value,
+                   sizeof(value));
 }
 
 void conn_set_timer(struct conn *c, uint64_t delay_ms)
@@ -209,32 +247,53 @@ static void finish_connect(struct conn *c)
     c->ops->drained(c);
 }
 
+/* Nothing more can be written; but a peer that broke off may have said why,
+ * as with an early answer to a request that it did not want whole. */
+static void break_off(struct conn *c)
+{
+    if (c->out != NULL)
+        evbuffer_free(c->out);
+    c->out = NULL;
+    if (c->reading)
+        watch(c, true, false);
+    else
+        on_broken(c, c->error);
+}
+
+/* Sends of what is kept what can be sent. */
+static void flush(struct conn *c)
+{
+    int sent = evbuffer_write(c->out, c->fd);
+
+    if (sent < 0 && errno != EAGAIN && errno != EINTR)
+        c->error = errno;
+    if (sent <= 0)
+        return;
+    c->sent_bytes += (uint64_t)sent;
+    if (c->lingering)
+        conn_set_timer(c, FLUSH_MS);
+}
+
 static void on_writable(struct conn *c)
 {
-    int error = 0;
-    socklen_t len = sizeof(error);
+    socklen_t len = sizeof(c->error);
 
-    if (conn_pending(c) > 0) {
-        int sent = evbuffer_write(c->out, c->fd);
-
-        if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-            on_broken(c, errno);
-            return;
-        }
-        c->sent_bytes += sent > 0 ? (uint64_t)sent : 0;
-        if (conn_pending(c) > 0)
-            return;
-    } else {
-        getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
-        if (error != 0) {
-            on_broken(c, error);
-            return;
-        }
+    if (conn_pending(c) > 0)
+        flush(c);
+    else if (c->error == 0)
+        getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &c->error, &len);
+    if (c->error != 0) {
+        break_off(c);
+        return;
     }
+    if (conn_pending(c) > 0)
+        return;
     if (c->out != NULL)
         evbuffer_free(c->out);
     c->out = NULL;
     watch(c, c->reading, false);
+    if (c->shut)
+        shutdown(c->fd, SHUT_WR);
     if (c->lingering)
         half_close(c);
     else
@@ -258,8 +317,10 @@ static void on_readable(struct conn *c)
     if (n > 0) {
         if (!c->lingering)
             c->ops->data(c, c->worker->scratch, (size_t)n);
-    } else if (n == 0) {
+    } else if (n == 0 && c->error == 0) {
         on_eof(c);
+    } else if (n == 0) {
+        on_broken(c, c->error);
     } else if (errno != EAGAIN && errno != EINTR) {
         on_broken(c, errno);
     }

@@ -29,7 +29,8 @@ struct conn_ops {
     void (*drained)(struct conn *c);
     /* The deadline that conn_set_timer() set has passed. */
     void (*timeout)(struct conn *c);
-    /* It broke: errno says how.  The owner closes. */
+    /* It broke: errno says how.  The owner closes.  Where writing failed while
+     * reading is on, what the peer said before is delivered first. */
     void (*broken)(struct conn *c, int error);
     /* The server stops: say good-bye soon.  May be NULL: is left alone. */
     void (*drain)(struct conn *c);
@@ -47,6 +48,8 @@ struct conn {
     int fd;
     bool reading, writing;     /* what the event is registered for */
     bool connecting, eof, dead, lingering;
+    bool shut;                 /* conn_shutdown() was called */
+    int error;                 /* of a write; what can be read still is */
     uint64_t sent_bytes;
 };
 
@@ -59,23 +62,31 @@ void conn_open(struct conn *c, int fd, const struct conn_ops *ops,
 /* Closes now; what is kept is thrown away.  reset: by RST, so that the peer
  * cannot take what it has for whole.  ops->closed is called from inside. */
 void conn_close(struct conn *c, bool reset);
-/* Sends what is kept, says FIN, reads and drops what still comes for a short
- * while so that our last words are not lost in a RST (RFC 9112 9.6), and
- * closes.  ops->closed is called then; no other callback is. */
+/* Sends what is kept, as long as the peer takes some of it, says FIN, reads and
+ * drops what still comes for a short while so that our last words are not lost
+ * in a RST (RFC 9112 9.6), and closes.  ops->closed is called then; no other
+ * callback is. */
 void conn_linger(struct conn *c);
 
-/* Writes the vectors, keeping what the socket does not take (a copy).  False:
- * the connection is broken (ops->broken follows from the loop). */
+/* Writes len octets, keeping what the socket does not take (a copy).  If the
+ * connection is broken, ops->broken follows from the loop. */
 void conn_write(struct conn *c, const void *data, size_t len);
+/* The same for n vectors, in one call to the kernel. */
+void conn_write_all(struct conn *c, const struct iovec *iov, int n);
 /* Writes what the socket takes now and keeps nothing.  Returns how much: 0..
  * total; less than the total means that drained will be called.  A broken
  * socket takes nothing; broken follows. */
 size_t conn_writev(struct conn *c, const struct iovec *iov, int n);
+/* Says FIN once what is kept has gone; there must be no writes after it. */
+void conn_shutdown(struct conn *c);
 /* Octets kept. */
 size_t conn_pending(const struct conn *c);
 
 /* Starts or stops reading (backpressure). */
 void conn_read(struct conn *c, bool on);
+/* Gives the connection up (ops->broken, ETIMEDOUT) when what was sent stays
+ * unacknowledged for so long: TCP_USER_TIMEOUT. */
+void conn_set_dead_after(struct conn *c, uint64_t ms);
 /* Sets (0: clears) the one deadline. */
 void conn_set_timer(struct conn *c, uint64_t delay_ms);
 

@@ -43,6 +43,8 @@ static void finish_round(struct worker *w)
 {
     run_notes(mailbox_take(&w->local));
     conn_free_dead(w);
+    if (w->round_end != NULL)
+        w->round_end();
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)

@@ -31,6 +31,7 @@ struct worker {
     unsigned conn_count;
     struct conn *dead;            /* closed; freed after this round of events */
     void *owner;                  /* the server's part of this worker */
+    void (*round_end)(void);      /* after each round of events; or NULL */
     bool stopping;
 };
 

@@ -18,7 +18,7 @@ static void address_fini(struct config_address *a)
     free(a->host);
 }
 
-static void backend_fini(struct config_backend *b)
+static void backend_fini(struct backend *b)
 {
     for (unsigned i = 0; i < b->server_count; i++)
         free(b->servers[i].host);
@@ -34,13 +34,16 @@ static void route_fini(struct route *r)
     free((char *)r->source.path);
     pattern_fini(&r->pattern);
     pattern_fini(&r->channel);
+    pattern_fini(&r->source_path);
     free(r->channel_text);
     free(r->path);
     free(r->host);
 }
 
-static void config_free(struct config *c)
+static void config_free(struct snapshot *s)
 {
+    struct config *c = (struct config *)s; /* its first member */
+
     for (unsigned i = 0; i < c->listen_count; i++)
         address_fini(&c->listen[i]);
     for (unsigned i = 0; i < c->backend_count; i++)
@@ -62,20 +65,16 @@ static void config_free(struct config *c)
 
 struct config *config_ref(struct config *c)
 {
-    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    snapshot_ref(&c->snapshot);
     return c;
 }
 
 void config_unref(struct config **cp)
 {
-    struct config *c = *cp;
+    struct snapshot *s = (struct snapshot *)*cp; /* its first member */
 
     *cp = NULL;
-    /* Release: what this thread did with c is done before another frees it;
-     * acquire: pairs with the releases of those that came before. */
-    if (c != NULL &&
-        atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
-        config_free(c);
+    snapshot_unref(&s);
 }
 
 /* Reading ----------------------------------------------------------------- */
@@ -86,7 +85,8 @@ static int config_new(struct config **out, const char *file)
 
     if (c == NULL)
         return -ENOMEM;
-    atomic_init(&c->refs, 1);
+    atomic_init(&c->snapshot.refs, 1);
+    c->snapshot.free = config_free;
     c->file = strdup(file);
     if (c->file == NULL) {
         free(c);

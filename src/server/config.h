@@ -4,12 +4,13 @@
 #ifndef PENSTOCK_SERVER_CONFIG_H
 #define PENSTOCK_SERVER_CONFIG_H
 
-#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/buffer.h"
 #include "base/logging.h"
+#include "base/snapshot.h"
 #include "feed/settings.h"
+#include "proxy/backend.h"
 #include "server/pattern.h"
 
 enum transport_kind { /* as bits, and in the order of design */
@@ -28,27 +29,12 @@ struct config_address { /* "127.0.0.1:8080", "[::1]:80", "*:80", ":80" */
     uint16_t port; /* 0: any free one */
 };
 
-struct config_server { /* one server of a backend, "http://host:port" */
-    char *host;
-    uint16_t port;
-};
-
-struct config_backend {
-    char *name;
-    struct config_server *servers;
-    unsigned server_count;
-    uint64_t connect_ms;  /* until the connection stands: 502 after */
-    uint64_t response_ms; /* until the answer's head: 504 after */
-    uint64_t idle_ms;     /* of a connection in the pool */
-    unsigned pool;        /* idle connections kept per worker */
-};
-
 struct route {
     char *path;           /* as written */
     char *host;           /* NULL: any */
     struct pattern pattern;
     unsigned line;        /* in the file */
-    const struct config_backend *proxy; /* plain proxying; else NULL and: */
+    const struct backend *proxy; /* plain proxying; else NULL and: */
     char *channel_text;   /* template, as written or by default */
     struct pattern channel;
     uint8_t transports[KIND_N]; /* enum transport_kind, in order of preference */
@@ -56,10 +42,11 @@ struct route {
     struct history_limits history;
     struct reader_settings reader;
     struct source_settings source;
+    struct pattern source_path; /* source.path, as a template; empty for none */
 };
 
 struct config {
-    atomic_uint refs;
+    struct snapshot snapshot; /* first */
     char *file;
     struct config_address *listen;
     unsigned listen_count;
@@ -81,7 +68,7 @@ struct config {
         unsigned channels;     /* all routes; 503 beyond */
         size_t message_bytes;  /* one published message: 413 beyond */
     } limits;
-    struct config_backend *backends;
+    struct backend *backends;
     unsigned backend_count;
     struct route *routes; /* in the order of the file */
     unsigned route_count;
@@ -91,7 +78,8 @@ struct config {
 };
 
 #define CONFIG_BYTES_MAX (16u << 20) /* no config file; most likely a mistake */
-#define CONFIG_TARGET_MAX 65536      /* the most that limits.target can be */
+#define CONFIG_LISTEN_MAX 16             /* addresses, each once a worker */
+#define CONFIG_TARGET_MAX 65536          /* the most that limits.target can be */
 
 /* Reads and checks file.  0 and *out with one reference; or -EINVAL (or the
  * errno of reading it), and every fault found, a line each, in errors:

@@ -193,6 +193,11 @@ void read_listen(struct loading *l, const struct node *n, void *into)
     }
     if (n->first == NULL)
         fault_at(l, n, "is empty; name one address at least");
+    if (child_count(n) > CONFIG_LISTEN_MAX) {
+        fault_at(l, n, "has %zu addresses; %d at most", child_count(n),
+                 CONFIG_LISTEN_MAX);
+        return;
+    }
     c->listen = make_array(l, child_count(n), sizeof(*c->listen));
     if (c->listen == NULL)
         return;
@@ -364,7 +369,7 @@ void read_admin(struct loading *l, const struct node *n, void *into)
 /* Backends ---------------------------------------------------------------- */
 
 static bool server_fill(struct loading *l, const struct node *n, char *copy,
-                        struct config_server *out)
+                        struct backend_server *out)
 {
     const char *url = node_text(n), *why;
     char *host, *port = NULL;
@@ -405,7 +410,7 @@ static bool authority_only(struct loading *l, const struct node *n,
 }
 
 static bool read_server(struct loading *l, const struct node *n,
-                        struct config_server *out)
+                        struct backend_server *out)
 {
     const char *url = expect_text(l, n, "\"http://127.0.0.1:9000\"");
     char *copy;
@@ -441,7 +446,7 @@ static bool read_server(struct loading *l, const struct node *n,
 
 void read_servers(struct loading *l, const struct node *n, void *into)
 {
-    struct config_backend *b = into;
+    struct backend *b = into;
     bool many = node_is(n, JSON_ARRAY);
 
     if (many && n->first == NULL)
@@ -465,7 +470,7 @@ static bool backend_name_valid(const char *name)
 }
 
 static void read_backend(struct loading *l, const struct node *n,
-                         struct config_backend *b)
+                         struct backend *b)
 {
     b->name = copy_text(l, n->key);
     if (!backend_name_valid(n->key))
@@ -491,7 +496,7 @@ void read_backends(struct loading *l, const struct node *n, void *into)
         read_backend(l, b, &c->backends[c->backend_count++]);
 }
 
-const struct config_backend *config_find_backend(const struct config *c,
+const struct backend *config_find_backend(const struct config *c,
                                                  const char *name)
 {
     for (unsigned i = 0; i < c->backend_count; i++)

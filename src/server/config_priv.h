@@ -104,7 +104,7 @@ void keys_read(struct loading *l, const struct node *object, enum scope scope,
 /* Whether a route's key is for routes with a source only. */
 bool key_is_feed(const char *name);
 
-const struct config_backend *config_find_backend(const struct config *c,
+const struct backend *config_find_backend(const struct config *c,
                                                  const char *name);
 /* "allowed" for names of backends: fault_choice with all of them. */
 void fault_backend(struct loading *l, const struct node *n, const char *wrong);

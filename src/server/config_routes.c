@@ -61,7 +61,7 @@ static void fault_form(struct loading *l, const struct node *n,
             buffer_printf(&escaped, "%%%02X", (unsigned char)*c);
     pattern_normalize(buffer_str(&escaped), &normal);
     l->no_memory |= escaped.failed || normal.failed;
-    fault_at(l, n, "\"%.80s\" is not in the form in which paths are compared; "
+    fault_at(l, n, "\"%.80s\" is not in the form in which it is compared; "
              "write \"%.*s\"", text, STR_ARG(buffer_str(&normal)));
     buffer_fini(&escaped);
     buffer_fini(&normal);
@@ -81,6 +81,18 @@ static bool is_normal(const char *text)
     return true;
 }
 
+static bool check_escapes(struct loading *l, const struct node *n,
+                          const char *text)
+{
+    for (const char *c = text; *c != '\0'; c++)
+        if (*c == '%' && pattern_escape(str_of(c)) < 0) {
+            fault_at(l, n, "\"%.80s\" has a %% without two hexadecimal "
+                     "digits", text);
+            return false;
+        }
+    return true;
+}
+
 /* What no request would ever match, so that the route could not be reached. */
 static bool check_path_form(struct loading *l, const struct node *n,
                             const char *text)
@@ -92,12 +104,8 @@ static bool check_path_form(struct loading *l, const struct node *n,
                  text + end);
         return false;
     }
-    for (const char *c = text; *c != '\0'; c++)
-        if (*c == '%' && pattern_escape(str_of(c)) < 0) {
-            fault_at(l, n, "\"%.80s\" has a %% without two hexadecimal "
-                     "digits", text);
-            return false;
-        }
+    if (!check_escapes(l, n, text))
+        return false;
     if (has_dot_segment(text) || strstr(text, "//") != NULL) {
         fault_at(l, n, "\"%.80s\" has a segment that is empty, . or ..; no "
                  "request is routed by those", text);
@@ -362,9 +370,10 @@ static void take_source_path(struct loading *l, const struct node *n,
                      "escape such as %%20", (unsigned char)*c < 0x80 ? c : "?");
             return;
         }
-    if (!init_pattern(l, n, path, &p))
+    if (!check_escapes(l, n, path) || !init_pattern(l, n, path, &p))
         return;
     pattern_fini(&p);
+    free((char *)r->source.path); /* of a second source: told elsewhere */
     r->source.path = copy_text(l, path);
 }
 
@@ -372,7 +381,7 @@ void read_source_url(struct loading *l, const struct node *n, void *into)
 {
     const char *text = expect_text(l, n, "\"app/stream\"");
     struct route *r = into;
-    const struct config_backend *backend;
+    const struct backend *backend;
     char *name;
 
     if (text == NULL)
@@ -393,7 +402,7 @@ void read_source_url(struct loading *l, const struct node *n, void *into)
     if (backend == NULL)
         fault_backend(l, n, name);
     else
-        r->source.backend = backend->name;
+        r->source.backend = backend;
     free(name);
     if (*text == '?')
         fault_at(l, n, "has no path before its query; write \"%.80s/%.80s\"",
@@ -444,20 +453,21 @@ void read_source(struct loading *l, const struct node *n, void *into)
 
 /* Channel ----------------------------------------------------------------- */
 
-/* What stands in a URL's path, as /channels/NAME is one. */
+/* What stands in a URL's path, as in /channels/NAME. */
 static bool check_channel_text(struct loading *l, const struct node *n,
                                const char *text)
 {
-    for (const char *c = text; *c != '\0'; c++)
-        if (!is_path_octet(*c) || *c == '*') {
-            fault_at(l, n, "\"%.1s\" cannot stand in a channel's name",
-                     (unsigned char)*c < 0x80 ? c : "?");
-            return false;
-        }
-    if (*text != '\0' && *text != '/')
+    if (*text == '/')
+        fault_at(l, n, "does not begin with /; write \"%.80s\"", text + 1);
+    else if (*text == '\0')
+        fault_at(l, n, "is empty");
+    else if (strchr(text, '*') != NULL)
+        fault_at(l, n, "\"%.80s\" has a *, which a channel's name cannot have",
+                 text);
+    else if (check_escapes(l, n, text) && is_normal(text))
         return true;
-    fault_at(l, n, *text == '/' ? "does not begin with /; write \"%.80s\""
-                                : "is empty%s", *text == '/' ? text + 1 : "");
+    else if (!is_normal(text))
+        fault_form(l, n, text);
     return false;
 }
 
@@ -506,17 +516,15 @@ static void check_channel_names(struct loading *l, const struct node *route,
 static void check_source_names(struct loading *l, const struct node *source,
                                struct route *r)
 {
-    struct pattern p;
     struct str missing;
 
     if (r->source.path == NULL ||
-        !init_pattern(l, source, r->source.path, &p))
+        !init_pattern(l, source, r->source.path, &r->source_path))
         return;
-    if (!pattern_covers(&r->channel, &p, &missing))
+    if (!pattern_covers(&r->channel, &r->source_path, &missing))
         fault_in(l, source, r->source.type, "%s%.*s%s is not in the channel "
                  "\"%.80s\"", missing.p[0] == '*' ? "" : "{", STR_ARG(missing),
                  missing.p[0] == '*' ? "" : "}", r->channel_text);
-    pattern_fini(&p);
     if (r->source.when == WHEN_ALWAYS && pattern_has_names(&r->channel))
         fault_in(l, source, "when", "\"always\" needs a channel without "
                  "{name}s, not \"%.80s\": nobody tells which to open",
@@ -570,7 +578,7 @@ static bool feeds_same(const struct route *a, const struct route *b)
 {
     const struct source_settings *x = &a->source, *y = &b->source;
 
-    return text_same(x->type, y->type) && text_same(x->backend, y->backend) &&
+    return text_same(x->type, y->type) && x->backend == y->backend &&
            text_same(x->path, y->path) && x->when == y->when &&
            x->linger_ms == y->linger_ms && x->idle_ms == y->idle_ms &&
            x->backoff_min_ms == y->backoff_min_ms &&
@@ -643,7 +651,9 @@ static void read_route(struct loading *l, const struct node *n,
 
     r->line = n->line;
     keys_preset(SCOPE_route, r);
+    keys_preset(SCOPE_source, r);
     keys_read(l, n, SCOPE_route, r);
+    r->reader.write_ms = l->config->limits.write_ms;
     if (!node_is(n, JSON_OBJECT))
         return;
     if (r->path != NULL)

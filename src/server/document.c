@@ -413,7 +413,10 @@ int document_parse(struct document *d, char *text, size_t len,
     }
     d->value = json_loadb(text, len, 0, &error);
     if (d->value == NULL) {
-        if (json_error_code(&error) == json_error_out_of_memory)
+        /* jansson seldom says that memory ran out: it may have no words at
+         * all, or blame a token. */
+        if (json_error_code(&error) == json_error_out_of_memory ||
+            error.text[0] == '\0')
             return -ENOMEM;
         complain(text, len, &error, faults);
         return -EINVAL;

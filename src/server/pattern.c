@@ -48,13 +48,18 @@ static void encode(int octet, struct buffer *out)
     buffer_append_byte(out, digits[octet & 15]);
 }
 
-/* One escape or one octet; returns how many octets of s that was. */
+/* One escape or one octet; returns how many octets of s that was.  A '%' that
+ * begins no escape is encoded: "%%32e" would otherwise become "%2e", and that
+ * a dot for whoever reads it next. */
 static size_t normalize_one(struct str s, struct buffer *out)
 {
     int octet = pattern_escape(s);
 
     if (octet < 0) {
-        buffer_append_byte(out, s.p[0]);
+        if (s.p[0] == '%')
+            encode('%', out);
+        else
+            buffer_append_byte(out, s.p[0]);
         return 1;
     }
     if (pattern_unreserved(octet))

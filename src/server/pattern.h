@@ -60,7 +60,8 @@ int pattern_expand(const struct pattern *template,
 int pattern_expand_url(const struct pattern *template,
                        const struct pattern_values *values, struct buffer *out);
 /* Appends s in its normal form (RFC 3986 6.2.2.1, 6.2.2.2): escapes of
- * unreserved characters decoded, the digits of others in upper case. */
+ * unreserved characters decoded, the digits of others in upper case, a '%'
+ * that begins no escape encoded.  The normal form is its own. */
 void pattern_normalize(struct str s, struct buffer *out);
 
 /* s[0..3) as an escape: its octet, or -1 where it is none. */

@@ -1,0 +1,153 @@
+/* longpoll.c - the transport "longpoll": what lies after the cursor, as soon
+ * as there is something (RFC 6202 2.1, RFC 7240 4.3). */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/meter.h"
+#include "feed/batch.h"
+#include "modules.h"
+
+struct waiter {
+    struct reader reader; /* first: found from it */
+    struct exchange *x;
+    const struct reader_settings *settings;
+    bool gap;
+    bool conditional;  /* the cursor came from If-None-Match */
+    bool prefers;      /* Prefer: wait was given, and is answered */
+    unsigned wait_s;   /* what was applied */
+};
+
+static void waiter_free(struct waiter *w)
+{
+    reader_leave(&w->reader);
+    free(w);
+}
+
+static void add_fields(struct answer_headers *a, const struct waiter *w,
+                       char applied[32])
+{
+    answer_add(a, "Cache-Control", STR("no-store"));
+    answer_add(a, "Vary", STR("Accept, Prefer, Last-Event-ID"));
+    if (!w->prefers)
+        return;
+    snprintf(applied, 32, "wait=%u", w->wait_s);
+    answer_add(a, "Preference-Applied", str_of(applied));
+}
+
+/* Answers with what there is; ends the waiter. */
+static void answer(struct waiter *w)
+{
+    struct exchange *x = w->x;
+    struct answer_headers a;
+    struct batch_fields scratch;
+    struct buffer body = {0};
+    char id[ID_MAX], applied[32];
+    bool gap = w->gap;
+    unsigned empty, count = batch_take(&w->reader, w->settings, &gap, &body, id);
+
+    answer_init(&a);
+    add_fields(&a, w, applied);
+    batch_fields(&a, &scratch, id, gap);
+    if (count > 0 || gap)
+        answer_add(&a, "Content-Type", STR("application/json"));
+    meter_add(METER_gaps, gap);
+    empty = w->conditional ? 304 : 204;
+    waiter_free(w);
+    if (body.failed)
+        feed_refuse(x, -ENOMEM);
+    else if (count > 0 || gap)
+        exchange_respond(x, 200, &a.headers, body.data, body.len);
+    else
+        exchange_respond(x, empty, &a.headers, NULL, 0);
+    buffer_fini(&body);
+}
+
+static struct waiter *of_reader(struct reader *r)
+{
+    return (struct waiter *)r;
+}
+
+static void on_ready(struct reader *r)
+{
+    if (!reader_dry(r))
+        answer(of_reader(r));
+}
+
+static void on_ended(struct reader *r)
+{
+    answer(of_reader(r));
+}
+
+/* It is never blocked, so it never falls behind. */
+static const struct reader_ops waiter_reader = {on_ready, on_ready, on_ended};
+
+static void on_timeout(struct exchange *x)
+{
+    answer(x->handler);
+}
+
+static void on_gone(struct exchange *x)
+{
+    waiter_free(x->handler);
+}
+
+static const struct exchange_ops waiter_exchange = {
+    .timeout = on_timeout,
+    .drain = on_timeout,
+    .gone = on_gone,
+};
+
+static struct waiter *waiter_new(struct exchange *x, const struct feed *feed,
+                                 uint64_t wait_ms)
+{
+    struct waiter *w = calloc(1, sizeof(*w));
+
+    if (w == NULL)
+        return NULL;
+    w->x = x;
+    w->settings = feed->reader;
+    w->prefers = feed->prefers;
+    w->wait_s = (unsigned)(wait_ms / 1000);
+    return w;
+}
+
+static void open_longpoll(struct exchange *x, const struct feed *feed)
+{
+    const struct cursor now = {.kind = CURSOR_NOW};
+    /* What the client would wait is a wish; the route's wait is the cap. */
+    uint64_t wait_ms = feed->waits && feed->wait_ms < feed->reader->wait_ms
+                           ? feed->wait_ms
+                           : feed->reader->wait_ms;
+    struct waiter *w = waiter_new(x, feed, wait_ms);
+    struct cursor cursor = feed->cursor;
+    struct gap gap;
+    int rc;
+
+    if (w == NULL) {
+        feed_refuse(x, -ENOMEM);
+        return;
+    }
+    if (cursor.kind == CURSOR_NONE) {
+        cursor = feed->etag;
+        w->conditional = cursor.kind == CURSOR_ID;
+    }
+    rc = feed_join(&w->reader, &waiter_reader, feed, cursor, now, &gap);
+    if (rc < 0) {
+        waiter_free(w);
+        feed_refuse(x, rc);
+        return;
+    }
+    x->handler = w;
+    x->ops = &waiter_exchange;
+    w->gap = rc > 0;
+    if (w->gap || wait_ms == 0 || x->is_head || !reader_dry(&w->reader))
+        answer(w);
+    else
+        exchange_set_timer(x, wait_ms);
+}
+
+const struct transport transport_longpoll = {
+    .name = "longpoll",
+    .open = open_longpoll,
+};

@@ -1,0 +1,125 @@
+/* poll.c - the transport "poll": the channel as a REST resource.  Without a
+ * cursor its newest message is the representation (RFC 9110 8.8, 13.1.2);
+ * with one, what lies after it. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/meter.h"
+#include "feed/batch.h"
+#include "modules.h"
+
+static void add_cache_control(struct answer_headers *a,
+                              const struct reader_settings *settings,
+                              char text[32])
+{
+    if (settings->max_age_s == 0)
+        snprintf(text, 32, "no-cache");
+    else
+        snprintf(text, 32, "max-age=%llu",
+                 (unsigned long long)settings->max_age_s);
+    answer_add(a, "Cache-Control", str_of(text));
+    answer_add(a, "Vary", STR("Accept, Prefer, Last-Event-ID"));
+}
+
+/* The newest message's own data, with its own content type. */
+static void answer_newest(struct exchange *x, const struct feed *feed,
+                          const struct message *m)
+{
+    bool alien = feed->cursor.kind == CURSOR_ALIEN;
+    struct answer_headers a;
+    struct batch_fields scratch;
+    char id[ID_MAX], cache[32], modified[HTTP_DATE_LEN + 1];
+    bool same;
+
+    id_format(id, m->epoch, m->seq);
+    same = feed->etag.kind == CURSOR_ID && feed->etag.epoch == m->epoch &&
+           feed->etag.seq == m->seq;
+    http_date(modified, m->time_ms);
+    answer_init(&a);
+    batch_fields(&a, &scratch, id, alien);
+    answer_add(&a, "Last-Modified", str_of(modified));
+    add_cache_control(&a, feed->reader, cache);
+    if (same) {
+        exchange_respond(x, 304, &a.headers, NULL, 0);
+        return;
+    }
+    answer_add(&a, "Content-Type", m->content_type);
+    if (!str_eq(m->type, STR("message")))
+        answer_add(&a, "Penstock-Event", m->type);
+    meter_add(METER_messages_delivered, 1);
+    exchange_respond(x, 200, &a.headers, m->data, m->len);
+}
+
+/* A poll never waits, so nothing can wake it. */
+static void ignore(struct reader *r)
+{
+}
+static const struct reader_ops poll_reader = {ignore, ignore, ignore};
+
+static void answer_batch(struct exchange *x, const struct feed *feed)
+{
+    const struct cursor now = {.kind = CURSOR_NOW};
+    struct reader r = {0};
+    struct answer_headers a;
+    struct batch_fields scratch;
+    struct buffer body = {0};
+    char id[ID_MAX];
+    struct gap unused;
+    bool gap;
+    int rc = feed_join(&r, &poll_reader, feed, feed->cursor, now, &unused);
+
+    if (rc < 0) {
+        feed_refuse(x, rc);
+        return;
+    }
+    gap = rc > 0;
+    batch_take(&r, feed->reader, &gap, &body, id);
+    reader_leave(&r);
+    meter_add(METER_gaps, gap);
+    answer_init(&a);
+    batch_fields(&a, &scratch, id, gap);
+    answer_add(&a, "Content-Type", STR("application/json"));
+    answer_add(&a, "Cache-Control", STR("no-store"));
+    answer_add(&a, "Vary", STR("Accept, Prefer, Last-Event-ID"));
+    if (body.failed)
+        feed_refuse(x, -ENOMEM);
+    else
+        exchange_respond(x, 200, &a.headers, body.data, body.len);
+    buffer_fini(&body);
+}
+
+/* Nothing has been said yet; where the client may go on from is. */
+static void answer_nothing(struct exchange *x, const struct feed *feed)
+{
+    struct answer_headers a;
+    struct batch_fields scratch;
+    struct channel_status status;
+    bool alien = feed->cursor.kind == CURSOR_ALIEN;
+    char id[ID_MAX];
+
+    channel_status(feed->channel, &status);
+    id_format(id, status.epoch, status.next_seq - 1);
+    answer_init(&a);
+    batch_fields(&a, &scratch, id, alien);
+    answer_add(&a, "Cache-Control", STR("no-store"));
+    exchange_respond(x, 204, &a.headers, NULL, 0);
+}
+
+static void open_poll(struct exchange *x, const struct feed *feed)
+{
+    struct message *newest;
+
+    if (feed->cursor.kind != CURSOR_NONE && feed->cursor.kind != CURSOR_ALIEN) {
+        answer_batch(x, feed);
+        return;
+    }
+    newest = feed_peek(feed);
+    if (newest == NULL) {
+        answer_nothing(x, feed);
+        return;
+    }
+    answer_newest(x, feed, newest);
+    message_unref(&newest);
+}
+
+const struct transport transport_poll = {.name = "poll", .open = open_poll};

@@ -1,0 +1,326 @@
+/* websocket.c - the transport "websocket": a channel followed as frames (RFC
+ * 6455).  Without a subprotocol a frame is a message's data; with penstock.v1
+ * it is the envelope, which also carries ids and gap marks. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "feed/follower.h"
+#include "modules.h"
+#include "wire/websocket.h"
+
+#define SUBPROTOCOL "penstock.v1"
+
+/* Pongs and such that a client may leave unread; one that sends pings and
+ * does not read is no use to anybody. */
+#define CONTROL_MAX 16384
+
+/* There only while a frame or a message is half read. */
+struct inbound {
+    struct ws_parser parser;
+    enum ws_close_code leave_code; /* why a callback stopped the feed */
+    const char *leave_reason;
+};
+
+struct session {
+    struct follower follower; /* first */
+    struct inbound *inbound;
+    bool enveloped;
+    bool pinged;              /* nothing has come since our last ping */
+    bool farewell;            /* our close frame is queued or sent */
+};
+
+static struct session *of_follower(struct follower *f)
+{
+    return (struct session *)f;
+}
+
+/* ---- to the client --------------------------------------------------------- */
+
+static void control(struct session *s, enum ws_opcode opcode,
+                    struct str payload)
+{
+    struct buffer frame = {0};
+
+    ws_encode(&frame, opcode, payload);
+    follower_control(&s->follower, frame.data, frame.len);
+    buffer_fini(&frame);
+}
+
+static void say_close(struct session *s, enum ws_close_code code,
+                      const char *reason)
+{
+    struct buffer frame = {0};
+
+    if (s->farewell)
+        return;
+    s->farewell = true;
+    ws_encode_close(&frame, code, reason);
+    follower_control(&s->follower, frame.data, frame.len);
+    buffer_fini(&frame);
+}
+
+/* RFC 6455 5.5.2.  Whatever the peer sends counts as its answer. */
+static bool heartbeat(struct follower *f)
+{
+    struct session *s = of_follower(f);
+
+    if (s->pinged)
+        return false;
+    s->pinged = true;
+    control(s, WS_PING, STR(""));
+    return true;
+}
+
+static bool tell_gap(struct follower *f, const struct gap *gap,
+                     uint64_t position)
+{
+    struct session *s = of_follower(f);
+    struct buffer text = {0};
+
+    if (!s->enveloped)
+        return false; /* a raw frame is data: it cannot tell */
+    envelope_encode_gap(&text, str_of(gap->from), str_of(gap->to));
+    control(s, WS_TEXT, buffer_str(&text));
+    buffer_fini(&text);
+    return true;
+}
+
+static void goodbye(struct follower *f, enum farewell why)
+{
+    struct session *s = of_follower(f);
+
+    switch (why) {
+    case FAREWELL_DRAIN:
+        say_close(s, WS_GOING_AWAY, "the server is going away");
+        break;
+    case FAREWELL_ENDED:
+        say_close(s, WS_GOING_AWAY, "the channel was deleted");
+        break;
+    case FAREWELL_BEHIND:
+        say_close(s, WS_TRY_LATER, "too slow: resume from your last id");
+        break;
+    }
+}
+
+static void fini(struct follower *f)
+{
+    struct session *s = of_follower(f);
+
+    if (s->inbound != NULL)
+        ws_parser_fini(&s->inbound->parser);
+    free(s->inbound);
+    s->inbound = NULL;
+}
+
+static const struct follower_ops session_follower = {
+    .name = "websocket",
+    .heartbeat = heartbeat,
+    .gap = tell_gap,
+    .goodbye = goodbye,
+    .fini = fini,
+};
+
+/* ---- from the client ------------------------------------------------------- */
+
+/* The close handshake is over once our frame is out (RFC 6455 7.1.1). */
+static void leave(struct session *s, enum ws_close_code code,
+                  const char *reason)
+{
+    say_close(s, code, reason);
+    follower_leave(&s->follower, FAREWELL_DRAIN);
+}
+
+/* From inside the parser, which must outlive its call: on_raw() leaves. */
+static int stop(struct session *s, enum ws_close_code code, const char *reason)
+{
+    s->inbound->leave_code = code;
+    s->inbound->leave_reason = reason;
+    return 1;
+}
+
+static int on_message(void *arg, enum ws_opcode opcode, struct str data)
+{
+    return stop(arg, WS_POLICY, "this route takes no messages");
+}
+
+static int on_control(void *arg, enum ws_opcode opcode, struct str data)
+{
+    struct session *s = arg;
+    unsigned code;
+
+    if (opcode == WS_PING) {
+        control(s, WS_PONG, data);
+        if (s->follower.control != NULL &&
+            s->follower.control->len > CONTROL_MAX)
+            return stop(s, WS_POLICY, "too many pings");
+    }
+    if (opcode != WS_CLOSE)
+        return 0;
+    code = ws_close_body_code(data);
+    return stop(s, code == WS_NO_CODE ? WS_NORMAL : (enum ws_close_code)code,
+                "");
+}
+
+static const struct ws_parser_ops parser_ops = {on_message, on_control};
+
+static struct inbound *inbound_of(struct session *s)
+{
+    if (s->inbound != NULL)
+        return s->inbound;
+    s->inbound = calloc(1, sizeof(*s->inbound));
+    if (s->inbound != NULL)
+        ws_parser_init(&s->inbound->parser, &parser_ops, s, WS_SERVER,
+                       s->follower.settings->message_bytes);
+    return s->inbound;
+}
+
+static void on_raw(struct exchange *x, char *data, size_t len)
+{
+    struct session *s = x->handler;
+    struct inbound *in;
+    int rc;
+
+    s->pinged = false;
+    if (s->farewell)
+        return; /* only the end is still awaited */
+    in = inbound_of(s);
+    rc = in == NULL ? -ENOMEM : ws_parser_feed(&in->parser, data, len);
+    if (rc == -EPROTO)
+        leave(s, in->parser.fail_code, in->parser.fail_reason);
+    else if (rc < 0)
+        leave(s, WS_INTERNAL_ERROR, "out of memory");
+    else if (rc > 0)
+        leave(s, in->leave_code, in->leave_reason);
+    else {
+        if (ws_parser_idle(&in->parser))
+            fini(&s->follower);
+        follower_pump(&s->follower); /* pongs */
+    }
+}
+
+static const struct exchange_ops session_exchange = {
+    .raw = on_raw,
+    .drained = follower_on_drained,
+    .timeout = follower_on_timeout,
+    .drain = follower_on_drain,
+    .gone = follower_on_gone,
+};
+
+/* ---- the handshake (RFC 6455 4.2) ------------------------------------------ */
+
+static bool refuse_handshake(struct exchange *x)
+{
+    const struct http_message *m = x->request;
+    struct str version = headers_get(&m->headers, "Sec-WebSocket-Version");
+    struct answer_headers a;
+
+    answer_init(&a);
+    answer_add(&a, "Sec-WebSocket-Version", STR("13"));
+    if (!str_eq(m->method, STR("GET")) || m->minor < 1 || !m->upgrade) {
+        answer_add(&a, "Upgrade", STR("websocket"));
+        exchange_problem(x, 400, &a.headers,
+                         "a WebSocket handshake is a GET over HTTP/1.1 with "
+                         "Connection: Upgrade");
+    } else if (!str_eq(version, STR("13"))) {
+        answer_add(&a, "Upgrade", STR("websocket"));
+        exchange_problem(x, 426, &a.headers,
+                         "this server speaks WebSocket version 13 only");
+    } else if (!ws_key_ok(headers_get(&m->headers, "Sec-WebSocket-Key"))) {
+        exchange_problem(x, 400, NULL,
+                         "Sec-WebSocket-Key must be 16 octets in base64");
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Browsers let any page open a WebSocket anywhere, cookies and all (10.2): so
+ * only pages of the same host may, unless the route names others. */
+static bool origin_allowed(const struct exchange *x, char *const *allowed)
+{
+    struct str origin = headers_get(&x->request->headers, "Origin"), scheme;
+    struct str host;
+
+    if (origin.p == NULL)
+        return true; /* no browser */
+    for (; allowed != NULL && *allowed != NULL; allowed++)
+        if (str_eq(str_of(*allowed), STR("*")) ||
+            str_eq_nocase(str_of(*allowed), origin))
+            return true;
+    host = str_split(origin, ':', &scheme);
+    if (host.n < 2 || !str_starts(host, STR("//")))
+        return false; /* "null" among others */
+    return str_eq_nocase((struct str){host.p + 2, host.n - 2},
+                         x->request->authority);
+}
+
+static bool offers_envelope(const struct http_message *m)
+{
+    return headers_list_has(&m->headers, "Sec-WebSocket-Protocol",
+                            SUBPROTOCOL);
+}
+
+static void upgrade(struct exchange *x, bool enveloped, bool gap)
+{
+    struct answer_headers a;
+    char accept[WS_ACCEPT_LEN + 1];
+
+    ws_accept(headers_get(&x->request->headers, "Sec-WebSocket-Key"), accept);
+    answer_init(&a);
+    answer_add(&a, "Upgrade", STR("websocket"));
+    answer_add(&a, "Sec-WebSocket-Accept", str_of(accept));
+    if (enveloped)
+        answer_add(&a, "Sec-WebSocket-Protocol", STR(SUBPROTOCOL));
+    if (gap)
+        answer_add(&a, "Penstock-Gap", STR("1"));
+    exchange_upgrade(x, &a.headers);
+}
+
+static void follow(struct exchange *x, const struct feed *feed,
+                   struct session *s)
+{
+    struct follower *f = &s->follower;
+    struct gap gap;
+    int rc;
+
+    follower_init(f, x, feed, &session_follower,
+                  s->enveloped ? WIRE_WS_ENVELOPE : WIRE_WS);
+    rc = follower_join(f, feed, &gap);
+    if (rc < 0) {
+        follower_end(f);
+        feed_refuse(x, rc);
+        return;
+    }
+    x->ops = &session_exchange;
+    upgrade(x, s->enveloped, rc > 0);
+    if (rc > 0)
+        tell_gap(f, &gap, 0);
+    follower_run(f);
+}
+
+static void open_websocket(struct exchange *x, const struct feed *feed)
+{
+    struct session *s;
+
+    if (refuse_handshake(x))
+        return;
+    if (!origin_allowed(x, feed->reader->origins)) {
+        exchange_problem(x, 403, NULL,
+                         "this Origin may not open a WebSocket here: name it "
+                         "in the route's \"origins\"");
+        return;
+    }
+    s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        feed_refuse(x, -ENOMEM);
+        return;
+    }
+    s->enveloped = offers_envelope(x->request);
+    follow(x, feed, s);
+}
+
+const struct transport transport_websocket = {
+    .name = "websocket",
+    .open = open_websocket,
+};

@@ -1,0 +1,77 @@
+#include "feed/batch.h"
+
+#include <stdio.h>
+
+#include "base/meter.h"
+#include "hub/encoding.h"
+
+/* What a batch has so far, and may have. */
+struct filling {
+    struct buffer *body;
+    unsigned count;
+    unsigned messages_max;
+    size_t bytes_max;
+};
+
+/* Appends messages while there is room; returns how many. */
+static unsigned fill(struct filling *f, const struct reading *reading)
+{
+    unsigned n = 0;
+
+    while (n < reading->count && f->count < f->messages_max) {
+        const struct wire *w = message_wire(reading->messages[n], WIRE_JSON);
+        struct str element = w == NULL ? STR_NONE : wire_str(w, false);
+
+        if (w == NULL)
+            f->body->failed = true;
+        if (f->count > 0 && f->body->len + element.n > f->bytes_max)
+            break;
+        if (f->count > 0)
+            buffer_append_byte(f->body, ',');
+        buffer_append_str(f->body, element);
+        f->count++;
+        n++;
+    }
+    return n;
+}
+
+unsigned batch_take(struct reader *r, const struct reader_settings *settings,
+                    bool *gap, struct buffer *body, char id[ID_MAX])
+{
+    struct buffer elements = {0};
+    struct filling f = {&elements, 0, settings->batch_messages,
+                        settings->batch_bytes};
+    bool more = true;
+
+    while (more) {
+        struct reading reading;
+        unsigned n;
+
+        reader_read(r, &reading);
+        *gap |= reading.missed > 0;
+        n = fill(&f, &reading);
+        reader_advance(r, n);
+        more = n > 0 && n == reading.count && f.count < f.messages_max;
+        reading_done(&reading);
+    }
+    reader_position(r, id);
+    envelope_batch_head(body, *gap);
+    buffer_append_str(body, buffer_str(&elements));
+    envelope_batch_tail(body, str_of(id));
+    body->failed |= elements.failed;
+    buffer_fini(&elements);
+    meter_add(METER_messages_delivered, f.count);
+    return f.count;
+}
+
+void batch_fields(struct answer_headers *a, struct batch_fields *scratch,
+                  const char *id, bool gap)
+{
+    snprintf(scratch->etag, sizeof(scratch->etag), "\"%s\"", id);
+    snprintf(scratch->link, sizeof(scratch->link), "<?since=%s>; rel=\"next\"",
+             id);
+    answer_add(a, "ETag", str_of(scratch->etag));
+    answer_add(a, "Link", str_of(scratch->link));
+    if (gap)
+        answer_add(a, "Penstock-Gap", STR("1"));
+}

@@ -1,0 +1,23 @@
+/* batch.h - many messages as one JSON answer: what a long poll and a poll with
+ * a cursor send. */
+#ifndef PENSTOCK_FEED_BATCH_H
+#define PENSTOCK_FEED_BATCH_H
+
+#include "feed/transport.h"
+
+/* Takes what there is at r's cursor, within the route's batch bounds (at least
+ * one message), and advances it.  gap: messages before these are missing; the
+ * batch says so, also when the history moves on meanwhile.  Returns the number
+ * of messages; body gets the answer's body; id the id to go on from. */
+unsigned batch_take(struct reader *r, const struct reader_settings *settings,
+                    bool *gap, struct buffer *body, char id[ID_MAX]);
+
+/* The fields of an answer that goes on from id: ETag, Link, Penstock-Gap.
+ * scratch holds the values until the head is sent. */
+struct batch_fields {
+    char etag[ID_MAX + 2], link[ID_MAX + 32];
+};
+void batch_fields(struct answer_headers *a, struct batch_fields *scratch,
+                  const char *id, bool gap);
+
+#endif

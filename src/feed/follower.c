@@ -1,0 +1,348 @@
+#include "feed/follower.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/logging.h"
+#include "base/meter.h"
+#include "hub/encoding.h"
+
+/* How long a peer gets to read our goodbye. */
+#define GOODBYE_MS 2000
+
+static struct follower *of_reader(struct reader *r)
+{
+    return (struct follower *)r;
+}
+
+static void on_ready(struct reader *r)
+{
+    follower_pump(of_reader(r));
+}
+
+/* ---- the end --------------------------------------------------------------- */
+
+void follower_end(struct follower *f)
+{
+    reader_leave(&f->reader);
+    message_unref(&f->partial);
+    if (f->control != NULL)
+        buffer_fini(f->control);
+    free(f->control);
+    if (f->ops->fini != NULL)
+        f->ops->fini(f);
+    free(f);
+}
+
+/* All is said. */
+static void finish(struct follower *f)
+{
+    struct exchange *x = f->x;
+
+    follower_end(f);
+    exchange_finish(x);
+}
+
+static void log_close(const struct follower *f, const char *reason)
+{
+    char name[256], peer[64];
+    const char *channel = reader_joined(&f->reader)
+                              ? reader_channel(&f->reader)->name
+                              : "";
+
+    log_info("reader.close", "transport=%s channel=%s client=%s reason=%s",
+             f->ops->name, log_quote(name, sizeof(name), channel,
+                                     strlen(channel)),
+             exchange_peer(f->x, peer, sizeof(peer)), reason);
+}
+
+/* It will not take our goodbye either: whatever is half sent stays so. */
+static void cut(struct follower *f, const char *reason)
+{
+    struct exchange *x = f->x;
+
+    log_close(f, reason);
+    follower_end(f);
+    exchange_fail(x);
+}
+
+void follower_leave(struct follower *f, enum farewell why)
+{
+    if (f->ended)
+        return;
+    f->ended = true;
+    reader_leave(&f->reader);
+    if (f->ops->goodbye != NULL)
+        f->ops->goodbye(f, why);
+    exchange_set_timer(f->x, GOODBYE_MS);
+    follower_pump(f);
+}
+
+static void on_behind(struct reader *r)
+{
+    struct follower *f = of_reader(r);
+
+    if (f->settings->lag == LAG_SKIP)
+        return; /* it is told of the gap when it reads again */
+    meter_add(METER_readers_cut, 1);
+    cut(f, "too-slow");
+}
+
+static void on_ended(struct reader *r)
+{
+    struct follower *f = of_reader(r);
+
+    log_close(f, "channel-deleted");
+    follower_leave(f, FAREWELL_ENDED);
+}
+
+static const struct reader_ops follower_reader = {on_ready, on_behind,
+                                                  on_ended};
+
+/* ---- the beginning --------------------------------------------------------- */
+
+void follower_init(struct follower *f, struct exchange *x,
+                   const struct feed *feed, const struct follower_ops *ops,
+                   enum wire_format format)
+{
+    f->x = x;
+    f->ops = ops;
+    f->settings = feed->reader;
+    f->format = (uint8_t)format;
+    x->handler = f;
+}
+
+int follower_join(struct follower *f, const struct feed *feed,
+                  struct gap *gap)
+{
+    int rc = feed_join(&f->reader, &follower_reader, feed, feed->cursor,
+                       feed_start(feed->reader), gap);
+
+    if (rc > 0)
+        meter_add(METER_gaps, 1);
+    return rc;
+}
+
+void follower_run(struct follower *f)
+{
+    /* A peer that does not even acknowledge is gone after two heartbeats. */
+    exchange_follow(f->x, 2 * f->settings->heartbeat_ms);
+    follower_touch(f);
+    exchange_set_timer(f->x, f->settings->heartbeat_ms);
+    follower_pump(f);
+}
+
+void follower_touch(struct follower *f)
+{
+    f->active_us = clock_now_us();
+}
+
+/* ---- sending --------------------------------------------------------------- */
+
+void follower_control(struct follower *f, const void *data, size_t len)
+{
+    if (f->control == NULL)
+        f->control = calloc(1, sizeof(*f->control));
+    if (f->control != NULL)
+        buffer_append(f->control, data, len);
+}
+
+/* What one writev carries: the rest of a half sent message, what goes between
+ * messages, messages. */
+struct parcel {
+    struct iovec iov[READING_MAX + 2];
+    int count;
+    size_t total;
+    bool failed; /* no memory for a message's wire bytes */
+};
+
+static void parcel_add(struct parcel *p, struct str s)
+{
+    if (s.n == 0)
+        return;
+    p->iov[p->count++] = (struct iovec){(void *)s.p, s.n};
+    p->total += s.n;
+}
+
+static struct str wire_of(const struct follower *f, struct message *m)
+{
+    const struct wire *w = message_wire(m, f->format);
+
+    return w == NULL ? STR_NONE : wire_str(w, exchange_framed(f->x));
+}
+
+/* Takes off what was sent of a part of len octets; true if all of it was. */
+static bool consume(size_t *sent, size_t len)
+{
+    if (*sent < len)
+        return false;
+    *sent -= len;
+    return true;
+}
+
+/* Moves on past the octets that were sent.  At most one message is left half
+ * sent, and kept by a reference. */
+static void account(struct follower *f, const struct reading *reading,
+                    size_t sent)
+{
+    unsigned n = 0;
+
+    if (f->partial != NULL) {
+        size_t left = wire_of(f, f->partial).n - f->partial_sent;
+
+        if (!consume(&sent, left)) {
+            f->partial_sent += sent;
+            return;
+        }
+        message_unref(&f->partial);
+    }
+    if (f->control != NULL) {
+        if (!consume(&sent, f->control->len)) {
+            buffer_drop(f->control, sent);
+            return;
+        }
+        buffer_fini(f->control);
+        free(f->control);
+        f->control = NULL;
+    }
+    while (n < reading->count && sent > 0) {
+        size_t len = wire_of(f, reading->messages[n]).n;
+
+        if (!consume(&sent, len)) {
+            f->partial = message_ref(reading->messages[n]);
+            f->partial_sent = sent;
+            sent = 0;
+        }
+        n++;
+    }
+    reader_advance(&f->reader, n);
+    meter_add(METER_messages_delivered, n);
+}
+
+static void pack(struct follower *f, const struct reading *reading,
+                 struct parcel *p)
+{
+    p->count = 0;
+    p->total = 0;
+    p->failed = false;
+    if (f->partial != NULL) {
+        struct str whole = wire_of(f, f->partial);
+
+        parcel_add(p, (struct str){whole.p + f->partial_sent,
+                                   whole.n - f->partial_sent});
+    }
+    if (f->control != NULL)
+        parcel_add(p, buffer_str(f->control));
+    for (unsigned i = 0; i < reading->count; i++) {
+        struct str s = wire_of(f, reading->messages[i]);
+
+        p->failed |= s.p == NULL;
+        parcel_add(p, s);
+    }
+}
+
+/* The history has moved past the cursor while the reader was not looking.
+ * False: it was cut. */
+static bool tell_gap(struct follower *f, const struct gap *gap)
+{
+    meter_add(METER_gaps, 1);
+    if (f->settings->lag == LAG_SKIP &&
+        f->ops->gap(f, gap, f->reader.next_seq - 1))
+        return true;
+    meter_add(METER_readers_cut, 1);
+    log_close(f, "too-slow");
+    follower_leave(f, FAREWELL_BEHIND);
+    return false;
+}
+
+/* One writev.  True: the socket may take more, and there may be more. */
+static bool send_some(struct follower *f)
+{
+    struct reading reading = {0};
+    struct parcel parcel;
+    size_t sent;
+
+    if (!f->ended)
+        reader_read(&f->reader, &reading);
+    if (reading.missed > 0 && !tell_gap(f, &reading.gap)) {
+        reading_done(&reading);
+        return false;
+    }
+    pack(f, &reading, &parcel);
+    if (parcel.total == 0 || parcel.failed) {
+        reading_done(&reading);
+        if (parcel.failed)
+            cut(f, "out-of-memory");
+        else if (f->ended)
+            finish(f);
+        return false;
+    }
+    sent = exchange_writev(f->x, parcel.iov, parcel.count);
+    account(f, &reading, sent);
+    reading_done(&reading);
+    if (sent > 0)
+        follower_touch(f);
+    f->reader.blocked = sent < parcel.total;
+    return !f->reader.blocked;
+}
+
+void follower_pump(struct follower *f)
+{
+    /* A pass holds all that is new; a second look costs a lock, so only those
+     * take it that had more to catch up with. */
+    while (send_some(f))
+        if (!f->ended && f->partial == NULL && f->control == NULL &&
+            reader_dry(&f->reader))
+            return;
+}
+
+/* ---- what the exchange tells ----------------------------------------------- */
+
+void follower_on_drained(struct exchange *x)
+{
+    struct follower *f = x->handler;
+
+    f->reader.blocked = false;
+    follower_pump(f);
+}
+
+void follower_on_timeout(struct exchange *x)
+{
+    struct follower *f = x->handler;
+    uint64_t silent_ms = (clock_now_us() - f->active_us) / 1000;
+    uint64_t limit_ms = f->settings->heartbeat_ms;
+
+    if (f->ended) {
+        follower_end(f); /* it did not want our goodbye */
+        exchange_fail(x);
+        return;
+    }
+    if (f->reader.blocked && silent_ms >= f->settings->write_ms) {
+        meter_add(METER_readers_cut, 1);
+        cut(f, "write-timeout");
+        return;
+    }
+    if (silent_ms < limit_ms) {
+        exchange_set_timer(x, limit_ms - silent_ms);
+        return;
+    }
+    exchange_set_timer(x, limit_ms);
+    if (f->reader.blocked)
+        return;
+    if (!f->ops->heartbeat(f)) {
+        meter_add(METER_readers_dead, 1);
+        cut(f, "no-pong");
+        return;
+    }
+    follower_pump(f);
+}
+
+void follower_on_drain(struct exchange *x)
+{
+    follower_leave(x->handler, FAREWELL_DRAIN);
+}
+
+void follower_on_gone(struct exchange *x)
+{
+    follower_end(x->handler);
+}

@@ -1,0 +1,75 @@
+/* follower.h - a reader that stays: what SSE and WebSocket share.  It drains
+ * its channel into one exchange, keeps at most one partly sent message, sends
+ * signs of life in silence, and is cut when it falls behind.
+ *
+ * Embedded first in a transport's own struct, which is malloc'ed; freed by
+ * follower_end(). */
+#ifndef PENSTOCK_FEED_FOLLOWER_H
+#define PENSTOCK_FEED_FOLLOWER_H
+
+#include "feed/transport.h"
+
+struct follower;
+
+enum farewell {
+    FAREWELL_DRAIN,  /* the server stops: come back */
+    FAREWELL_ENDED,  /* the channel was deleted */
+    FAREWELL_BEHIND, /* too slow: come back with the cursor */
+};
+
+/* What differs between transports. */
+struct follower_ops {
+    const char *name;                     /* of the transport, for the log */
+    /* Silence has lasted for a heartbeat: queue a comment, or a ping.  False:
+     * the peer is dead, and the follower is to be cut. */
+    bool (*heartbeat)(struct follower *f);
+    /* Queue the mark of a gap.  False: this reader cannot be told, so it must
+     * be cut instead. */
+    bool (*gap)(struct follower *f, const struct gap *gap, uint64_t position);
+    /* Queue the transport's last words (may be NULL). */
+    void (*goodbye)(struct follower *f, enum farewell why);
+    /* Free what the transport's struct holds (may be NULL). */
+    void (*fini)(struct follower *f);
+};
+
+struct follower {
+    struct reader reader;              /* first: found from it */
+    struct exchange *x;
+    const struct follower_ops *ops;
+    const struct reader_settings *settings;
+    struct message *partial;           /* a reference; NULL: none half sent */
+    size_t partial_sent;               /* octets of it that are out */
+    struct buffer *control;            /* what goes between messages, or NULL */
+    uint64_t active_us;                /* when something last went out */
+    uint8_t format;                    /* enum wire_format */
+    bool ended;                        /* waits only for control to go out */
+};
+
+/* Prepares f, zeroed, to answer x. */
+void follower_init(struct follower *f, struct exchange *x,
+                   const struct feed *feed, const struct follower_ops *ops,
+                   enum wire_format format);
+/* Joins the channel; as reader_join(). */
+int follower_join(struct follower *f, const struct feed *feed,
+                  struct gap *gap);
+/* The head is sent: follow from now on. */
+void follower_run(struct follower *f);
+/* Queues octets to go out before the next message, as one piece; framed by
+ * the caller as follower wires are. */
+void follower_control(struct follower *f, const void *data, size_t len);
+/* Sends what there is. */
+void follower_pump(struct follower *f);
+/* Something came from the client, or went to it: it is alive. */
+void follower_touch(struct follower *f);
+/* Leaves the channel, says goodbye, and finishes once that is out. */
+void follower_leave(struct follower *f, enum farewell why);
+/* Leaves, and frees f; the exchange is the caller's to finish.  */
+void follower_end(struct follower *f);
+
+/* For exchange_ops. */
+void follower_on_drained(struct exchange *x);
+void follower_on_timeout(struct exchange *x);
+void follower_on_drain(struct exchange *x);
+void follower_on_gone(struct exchange *x);
+
+#endif

@@ -1,0 +1,16 @@
+/* publish.h - the way in for backends that come to us: a POST whose body is
+ * one message, or a stream of NDJSON or SSE for as long as it likes. */
+#ifndef PENSTOCK_FEED_PUBLISH_H
+#define PENSTOCK_FEED_PUBLISH_H
+
+#include <stddef.h>
+
+struct channel;
+struct exchange;
+
+/* Answers x, a POST, by appending its body to channel (a reference is taken).
+ * limit_bytes: of one message; 413 beyond. */
+void publish_open(struct exchange *x, struct channel *channel,
+                  size_t limit_bytes);
+
+#endif

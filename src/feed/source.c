@@ -1,0 +1,455 @@
+#include "feed/source.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/logging.h"
+#include "base/meter.h"
+#include "hub/channel.h"
+#include "hub/message.h"
+#include "net/worker.h"
+#include "wire/json.h"
+
+#define BATCH_MAX   64   /* messages gathered before they are appended */
+#define REPEATS_MAX 1024 /* the last upstream messages, as hashes */
+
+/* IDLE: not connected, nobody wants it.  WAITING: to try again.  OPENING,
+ * OPEN: the type is at work.  OVER: the backend has no more to say. */
+#define SOURCE_STATES(X) X(IDLE) X(WAITING) X(OPENING) X(OPEN) X(OVER)
+enum source_run {
+#define X(name) SOURCE_##name,
+    SOURCE_STATES(X)
+#undef X
+};
+static const char *const run_names[] = {
+#define X(name) #name,
+    SOURCE_STATES(X)
+#undef X
+};
+
+/* Keys: (i) fixed; (l) under source_lock; the rest is its worker's. */
+struct source {
+    const struct source_type *type;            /* (i) */
+    const struct source_settings *settings;    /* (i) */
+    struct snapshot *snapshot;              /* (i) a reference */
+    struct channel *channel;                   /* (i) a reference */
+    struct worker *worker;                     /* (i) */
+    struct str path;                           /* (i) in bytes[] */
+    const char *label;                         /* (i) */
+    struct note note;                          /* "look at the readers" */
+    bool note_posted;                          /* (l) */
+    bool fresh_reader;                         /* (l) one has come since */
+    struct source *next, **prev;               /* of this worker */
+    struct timer retry, linger;
+    enum source_run run;                       /* written under (l) as well */
+    unsigned failures;                         /* in a row */
+    unsigned connections;                      /* opened so far */
+    const char *last_fault;                    /* (l) static text */
+    struct message *batch[BATCH_MAX];
+    unsigned batch_count;
+    uint64_t *repeats;                         /* ring of hashes, or NULL */
+    unsigned repeat_at;
+    unsigned repeat_checks;                    /* left after a reconnect */
+    _Alignas(16) char bytes[];                 /* state, path, label */
+};
+
+/* Guards channel->source, and which sources exist. */
+static pthread_mutex_t source_lock = PTHREAD_MUTEX_INITIALIZER;
+static const struct source_type *const *known_types;
+static struct worker *const *known_workers;
+static unsigned known_worker_count;
+static _Thread_local struct source *my_sources;
+
+void source_setup(const struct source_type *const *types,
+                  struct worker *const *workers, unsigned worker_count)
+{
+    known_types = types;
+    known_workers = workers;
+    known_worker_count = worker_count;
+}
+
+void *source_state(struct source *s)
+{
+    return s->bytes;
+}
+
+const struct source_settings *source_settings(const struct source *s)
+{
+    return s->settings;
+}
+
+struct str source_path(const struct source *s)
+{
+    return s->path;
+}
+
+const char *source_label(const struct source *s)
+{
+    return s->label;
+}
+
+/* ---- when it runs ---------------------------------------------------------- */
+
+static void become(struct source *s, enum source_run run)
+{
+    if (s->run == run)
+        return;
+    log_debug("source.state", "%s from=%s to=%s", s->label, run_names[s->run],
+              run_names[run]);
+    pthread_mutex_lock(&source_lock);
+    s->run = run;
+    pthread_mutex_unlock(&source_lock);
+}
+
+static bool is_wanted(const struct source *s)
+{
+    return s->settings->when == WHEN_ALWAYS ||
+           atomic_load(&s->channel->readers) > 0;
+}
+
+static void set_fault(struct source *s, const char *why)
+{
+    pthread_mutex_lock(&source_lock);
+    s->last_fault = why;
+    pthread_mutex_unlock(&source_lock);
+}
+
+/* Full jitter over the upper half: never at once, never all together. */
+static uint64_t with_jitter(uint64_t ms)
+{
+    uint32_t r = 0;
+
+    RAND_bytes((unsigned char *)&r, sizeof(r));
+    return ms / 2 + (ms / 2 + 1) * (uint64_t)r / UINT32_MAX;
+}
+
+static uint64_t backoff_ms(const struct source *s, uint64_t retry_ms)
+{
+    uint64_t min = retry_ms > 0 ? retry_ms : s->settings->backoff_min_ms;
+    uint64_t max = s->settings->backoff_max_ms;
+    unsigned doublings = s->failures > 0 ? s->failures - 1 : 0;
+
+    if (min > max)
+        return with_jitter(retry_ms > 0 ? min : max);
+    while (doublings-- > 0 && min < max)
+        min *= 2;
+    return with_jitter(min < max ? min : max);
+}
+
+static void begin(struct source *s)
+{
+    int rc;
+
+    become(s, SOURCE_OPENING);
+    meter_add(METER_source_connects, 1);
+    rc = s->type->start(s);
+    if (rc < 0)
+        source_failed(s, "out of memory or descriptors", 0);
+}
+
+static void halt(struct source *s)
+{
+    if (s->run == SOURCE_OPENING || s->run == SOURCE_OPEN)
+        s->type->stop(s);
+    source_flush(s);
+}
+
+static void free_source(struct source *s)
+{
+    if (s->type->fini != NULL)
+        s->type->fini(s);
+    worker_timer_clear(s->worker, &s->retry);
+    worker_timer_clear(s->worker, &s->linger);
+    *s->prev = s->next;
+    if (s->next != NULL)
+        s->next->prev = s->prev;
+    snapshot_unref(&s->snapshot);
+    channel_unref(&s->channel);
+    free(s->repeats);
+    free(s);
+}
+
+/* Nobody reads, and nobody is about to: a reader joins before it asks for the
+ * source, under the lock, so either we see it or it finds us gone. */
+static bool detach(struct source *s)
+{
+    bool gone;
+
+    pthread_mutex_lock(&source_lock);
+    gone = !s->note_posted && !is_wanted(s);
+    if (gone)
+        s->channel->source = NULL;
+    pthread_mutex_unlock(&source_lock);
+    return gone;
+}
+
+static void on_retry(struct timer *t)
+{
+    begin((struct source *)((char *)t - offsetof(struct source, retry)));
+}
+
+static void on_linger(struct timer *t)
+{
+    struct source *s =
+        (struct source *)((char *)t - offsetof(struct source, linger));
+
+    if (is_wanted(s))
+        return;
+    halt(s);
+    worker_timer_clear(s->worker, &s->retry);
+    become(s, SOURCE_IDLE);
+    log_info("source.close", "%s reason=no-readers", s->label);
+    if (detach(s))
+        free_source(s);
+}
+
+/* Readers came (and have perhaps gone again, as polls do), or the last one
+ * went. */
+static void look(struct source *s, bool fresh_reader)
+{
+    bool wanted = is_wanted(s);
+
+    if (wanted || fresh_reader) {
+        worker_timer_clear(s->worker, &s->linger);
+        if (s->run == SOURCE_IDLE || (s->run == SOURCE_OVER && fresh_reader))
+            begin(s);
+    }
+    if (!wanted && !timer_is_set(&s->linger))
+        worker_timer_set(s->worker, &s->linger, s->settings->linger_ms);
+}
+
+static void run_note(struct note *note)
+{
+    struct source *s =
+        (struct source *)((char *)note - offsetof(struct source, note));
+    bool fresh;
+
+    pthread_mutex_lock(&source_lock);
+    s->note_posted = false;
+    fresh = s->fresh_reader;
+    s->fresh_reader = false;
+    pthread_mutex_unlock(&source_lock);
+    if (s->prev == NULL) { /* its first note, on its own worker */
+        s->next = my_sources;
+        if (s->next != NULL)
+            s->next->prev = &s->next;
+        s->prev = &my_sources;
+        my_sources = s;
+    }
+    look(s, fresh);
+}
+
+/* Under the lock. */
+static void poke(struct source *s)
+{
+    if (s->note_posted)
+        return;
+    s->note_posted = true;
+    worker_post(s->worker, &s->note);
+}
+
+static void on_readers(struct channel *channel, void *arg)
+{
+    pthread_mutex_lock(&source_lock);
+    if (channel->source != NULL)
+        poke(channel->source);
+    pthread_mutex_unlock(&source_lock);
+}
+
+static const struct source_type *find_type(const char *name)
+{
+    for (const struct source_type *const *t = known_types; *t != NULL; t++)
+        if (strcmp((*t)->name, name) == 0)
+            return *t;
+    return NULL;
+}
+
+static unsigned pick_worker(const char *name)
+{
+    unsigned h = 2166136261u; /* FNV-1a: spreads names, nothing more */
+
+    for (; *name != '\0'; name++)
+        h = (h ^ (unsigned char)*name) * 16777619u;
+    return h % known_worker_count;
+}
+
+static struct source *new_source(const struct source_type *type,
+                                 struct channel *channel,
+                                 struct snapshot *snapshot,
+                                 const struct source_settings *settings,
+                                 struct str path)
+{
+    size_t label_size = strlen(channel->name) * 4 + 64;
+    struct source *s =
+        calloc(1, sizeof(*s) + type->state_size + path.n + 1 + label_size);
+    char *at, quoted[CHANNEL_NAME_MAX * 4 + 16];
+
+    if (s == NULL)
+        return NULL;
+    s->type = type;
+    s->settings = settings;
+    s->snapshot = snapshot_ref(snapshot);
+    s->channel = channel_ref(channel);
+    s->worker = known_workers[pick_worker(channel->name)];
+    s->note.run = run_note;
+    s->retry.fire = on_retry;
+    s->linger.fire = on_linger;
+    at = s->bytes + type->state_size;
+    memcpy(at, path.p, path.n);
+    s->path = (struct str){at, path.n};
+    s->label = at + path.n + 1;
+    log_quote(quoted, sizeof(quoted), channel->name, strlen(channel->name));
+    snprintf(at + path.n + 1, label_size, "channel=%.*s source=%s",
+             (int)(label_size - 48), quoted, type->name);
+    return s;
+}
+
+void source_ensure(struct channel *channel, struct snapshot *snapshot,
+                   const struct source_settings *settings, struct str path)
+{
+    const struct source_type *type = find_type(settings->type);
+    struct source *s;
+
+    if (type == NULL || type->start == NULL)
+        return; /* publish: the backend comes to us */
+    pthread_mutex_lock(&source_lock);
+    s = channel->source;
+    if (s == NULL) {
+        s = new_source(type, channel, snapshot, settings, path);
+        channel->source = s;
+    }
+    if (s != NULL) {
+        s->fresh_reader = true;
+        if (s->run != SOURCE_OPEN || atomic_load(&channel->readers) <= 1)
+            poke(s);
+    }
+    pthread_mutex_unlock(&source_lock);
+    if (s != NULL)
+        channel_set_watch(channel, on_readers, NULL);
+    else
+        log_warn_limited("source.failed", "reason=\"out of memory\"");
+}
+
+void source_stop_all(void)
+{
+    for (struct source *s = my_sources, *next; s != NULL; s = next) {
+        next = s->next;
+        halt(s);
+        pthread_mutex_lock(&source_lock);
+        s->channel->source = NULL;
+        pthread_mutex_unlock(&source_lock);
+        free_source(s);
+    }
+}
+
+/* ---- what it brings -------------------------------------------------------- */
+
+/* Only a reconnect repeats; and only with an id can a repeat be told from the
+ * same thing happening twice. */
+static bool is_repeat(struct source *s, const struct message_parts *parts,
+                      struct str id)
+{
+    uint64_t h = UINT64_C(14695981039346656037);
+    const struct str all[] = {id, parts->type, parts->data};
+
+    if (s->repeats == NULL)
+        s->repeats = calloc(REPEATS_MAX, sizeof(*s->repeats));
+    if (s->repeats == NULL || id.n == 0)
+        return false;
+    for (int i = 0; i < 3; i++) {
+        for (size_t k = 0; k < all[i].n; k++)
+            h = (h ^ (unsigned char)all[i].p[k]) * UINT64_C(1099511628211);
+        h = (h ^ 0x1ff) * UINT64_C(1099511628211); /* between the parts */
+    }
+    for (unsigned i = 0; s->repeat_checks > 0 && i < REPEATS_MAX; i++)
+        if (s->repeats[i] == h)
+            return true;
+    if (s->repeat_checks > 0)
+        s->repeat_checks--;
+    s->repeats[s->repeat_at++ % REPEATS_MAX] = h;
+    return false;
+}
+
+int source_emit(struct source *s, const struct message_parts *parts,
+                struct str upstream_id)
+{
+    struct message *m;
+
+    s->failures = 0;
+    if (is_repeat(s, parts, upstream_id)) {
+        meter_add(METER_source_repeats, 1);
+        return 0;
+    }
+    m = message_new(parts);
+    if (m == NULL)
+        return -ENOMEM;
+    s->batch[s->batch_count++] = m;
+    if (s->batch_count == BATCH_MAX)
+        source_flush(s);
+    return 0;
+}
+
+void source_flush(struct source *s)
+{
+    if (s->batch_count == 0)
+        return;
+    if (channel_append(s->channel, s->batch, s->batch_count, NULL) < 0)
+        log_warn_limited("source.dropped", "%s reason=\"out of memory, or the "
+                         "channel was deleted\"", s->label);
+    s->batch_count = 0;
+}
+
+void source_opened(struct source *s)
+{
+    if (s->connections++ > 0)
+        s->repeat_checks = REPEATS_MAX;
+    become(s, SOURCE_OPEN);
+    set_fault(s, NULL);
+    log_info("source.open", "%s connection=%u", s->label, s->connections);
+}
+
+void source_failed(struct source *s, const char *why, uint64_t retry_ms)
+{
+    uint64_t delay_ms;
+
+    s->failures++;
+    halt(s);
+    delay_ms = backoff_ms(s, retry_ms);
+    meter_add(METER_source_failures, 1);
+    set_fault(s, why);
+    log_warn("source.failed", "%s reason=\"%s\" failures=%u retry_ms=%llu",
+             s->label, why, s->failures, (unsigned long long)delay_ms);
+    become(s, SOURCE_WAITING);
+    worker_timer_set(s->worker, &s->retry, delay_ms);
+}
+
+void source_over(struct source *s, const char *why)
+{
+    halt(s);
+    become(s, SOURCE_OVER);
+    set_fault(s, why);
+    log_info("source.over", "%s reason=\"%s\"", s->label, why);
+}
+
+void source_describe(struct channel *channel, struct buffer *out)
+{
+    pthread_mutex_lock(&source_lock);
+    if (channel->source != NULL) {
+        const struct source *s = channel->source;
+
+        buffer_printf(out, ",\"source\":{\"type\":\"%s\",\"state\":\"%s\"",
+                      s->type->name, run_names[s->run]);
+        if (s->last_fault != NULL) {
+            buffer_append_str(out, STR(",\"fault\":"));
+            json_append_string(out, str_of(s->last_fault));
+        }
+        buffer_append_byte(out, '}');
+    }
+    pthread_mutex_unlock(&source_lock);
+}

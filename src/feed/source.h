@@ -1,0 +1,75 @@
+/* source.h - what appends to a channel from a backend.  A source type (one
+ * file in modules/sources/) connects and reads; this core decides when it
+ * runs, where, and what happens when it breaks off.
+ *
+ * A channel has at most one source, however many readers.  It runs on one
+ * worker, picked by the channel's name. */
+#ifndef PENSTOCK_FEED_SOURCE_H
+#define PENSTOCK_FEED_SOURCE_H
+
+#include "base/snapshot.h"
+#include "base/strings.h"
+#include "feed/settings.h"
+
+struct buffer;
+struct channel;
+struct message_parts;
+struct source;
+struct worker;
+
+/* One const struct per type.  Everything is called on the source's worker. */
+struct source_type {
+    const char *name;  /* as written in the config file */
+    size_t state_size; /* private octets per source, zeroed; source_state() */
+    /* Begins to connect.  It may call source_failed() later, not from inside.
+     * 0 or -errno, which counts as a failure. */
+    int (*start)(struct source *s);
+    /* Ends it: no call to the core may follow. */
+    void (*stop)(struct source *s);
+    /* The source is about to go for good: frees what state holds. */
+    void (*fini)(struct source *s);
+};
+
+/* ---- for source types ------------------------------------------------------ */
+
+void *source_state(struct source *s);
+const struct source_settings *source_settings(const struct source *s);
+/* Path and query of the upstream URL, beginning with '/'. */
+struct str source_path(const struct source *s);
+/* "channel=NAME source=TYPE", for log lines. */
+const char *source_label(const struct source *s);
+
+/* Appends a message.  upstream_id (absent: none) is the backend's own: after a
+ * reconnect a message with an id, type and data that were seen shortly before
+ * is dropped as a repeat.  0 or -errno. */
+int source_emit(struct source *s, const struct message_parts *parts,
+                struct str upstream_id);
+/* Appends what source_emit() has gathered: at the end of a read, so that what
+ * came together is appended together. */
+void source_flush(struct source *s);
+/* The backend answered as it should: a stream is open. */
+void source_opened(struct source *s);
+/* The stream ended or never began.  The core calls stop(), and start() again
+ * after a while: retry_ms (0: no wish) is what the backend asked for. */
+void source_failed(struct source *s, const char *why, uint64_t retry_ms);
+/* The backend says that there will be no more (204): it is not asked again
+ * until a new reader comes. */
+void source_over(struct source *s, const char *why);
+
+/* ---- for the core's users -------------------------------------------------- */
+
+/* The known types, NULL-ended; set once, before workers run. */
+void source_setup(const struct source_type *const *types,
+                  struct worker *const *workers, unsigned worker_count);
+/* Makes sure that channel's source exists and, if it is wanted, runs.  Nothing
+ * happens for the type "publish".  path is copied.  Any worker. */
+void source_ensure(struct channel *channel, struct snapshot *snapshot,
+                   const struct source_settings *settings, struct str path);
+/* On a worker that is about to stop: ends the sources that run there. */
+void source_stop_all(void);
+
+/* State and last fault for people, as JSON members ("state":"open",...), or
+ * nothing where the channel has no source. */
+void source_describe(struct channel *channel, struct buffer *out);
+
+#endif

@@ -1,0 +1,38 @@
+/* upstream.h - a GET of a backend's stream, for the source types that read
+ * one: connects, asks, judges the answer's head, hands on the body. */
+#ifndef PENSTOCK_FEED_UPSTREAM_H
+#define PENSTOCK_FEED_UPSTREAM_H
+
+#include "base/strings.h"
+
+struct client;
+struct source;
+struct upstream;
+
+struct upstream_ops {
+    const char *accept;        /* the request's Accept */
+    const char *const *types;  /* media types taken, NULL-ended */
+    /* The answer is a stream; octets follow. */
+    void (*begin)(struct upstream *u);
+    /* 0, or -errno: it cannot go on. */
+    int (*data)(struct upstream *u, const char *data, size_t len);
+    /* The stream ended as streams end: half a record may be lost or whole. */
+    void (*end)(struct upstream *u);
+    /* What the backend wished to be left alone for; 0: nothing. */
+    uint64_t (*retry_ms)(const struct upstream *u);
+};
+
+/* The first member of a source type's state. */
+struct upstream {
+    struct source *source;
+    const struct upstream_ops *ops;
+    struct client *client; /* NULL while there is none */
+    bool streaming;
+};
+
+/* For source_type.start and .stop.  last_event_id absent: not sent. */
+int upstream_start(struct upstream *u, struct source *s,
+                   const struct upstream_ops *ops, struct str last_event_id);
+void upstream_stop(struct upstream *u);
+
+#endif

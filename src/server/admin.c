@@ -1,0 +1,298 @@
+/* The admin listener: publishing, what there is, health, counters. */
+#include <errno.h>
+#include <openssl/crypto.h>
+
+#include "base/clock.h"
+#include "base/meter.h"
+#include "feed/publish.h"
+#include "feed/source.h"
+#include "hub/cursor.h"
+#include "server/server.h"
+#include "wire/json.h"
+
+static void respond_json(struct exchange *x, struct buffer *body)
+{
+    struct answer_headers a;
+
+    answer_init(&a);
+    answer_add(&a, "Content-Type", STR("application/json"));
+    answer_add(&a, "Cache-Control", STR("no-store"));
+    buffer_append_byte(body, '\n');
+    if (body->failed)
+        exchange_problem(x, 503, NULL, "out of memory: try again later");
+    else
+        exchange_respond(x, 200, &a.headers, body->data, body->len);
+    buffer_fini(body);
+}
+
+/* ---- who may ------------------------------------------------------------------ */
+
+static bool token_matches(const struct exchange *x, struct str token)
+{
+    struct str given = headers_get(&x->request->headers, "Authorization");
+    struct str scheme, value = str_split(given, ' ', &scheme);
+
+    value = str_trim(value);
+    return str_eq_nocase(scheme, STR("Bearer")) && value.n == token.n &&
+           CRYPTO_memcmp(value.p, token.p, token.n) == 0;
+}
+
+/* A web page can make its visitor's browser send requests to loopback; but it
+ * cannot leave out Origin, nor set it. */
+static bool comes_from_elsewhere(const struct exchange *x)
+{
+    struct str origin = headers_get(&x->request->headers, "Origin");
+    struct str scheme, rest = str_split(origin, ':', &scheme);
+
+    return origin.p != NULL &&
+           !(str_starts(rest, STR("//")) &&
+             str_eq_nocase((struct str){rest.p + 2, rest.n - 2},
+                           x->request->authority));
+}
+
+static bool refuse_stranger(struct exchange *x)
+{
+    const char *token = server_part(x)->config->admin_token;
+    struct answer_headers a;
+
+    answer_init(&a);
+    if (token != NULL && !token_matches(x, str_of(token))) {
+        answer_add(&a, "WWW-Authenticate", STR("Bearer"));
+        exchange_problem(x, 401, &a.headers,
+                         "the admin listener wants its bearer token");
+        return true;
+    }
+    if (token == NULL && comes_from_elsewhere(x)) {
+        exchange_problem(x, 403, NULL,
+                         "pages of other origins may not use the admin "
+                         "listener");
+        return true;
+    }
+    return false;
+}
+
+/* ---- channels ------------------------------------------------------------------ */
+
+static void describe(struct channel *c, struct buffer *out)
+{
+    struct channel_status s;
+    char first[ID_MAX], last[ID_MAX];
+
+    channel_status(c, &s);
+    id_format(first, s.epoch, s.first_seq);
+    id_format(last, s.epoch, s.next_seq - 1);
+    buffer_append_str(out, STR("{\"name\":"));
+    json_append_string(out, str_of(c->name));
+    buffer_printf(out,
+                  ",\"readers\":%u,\"messages\":%u,\"bytes\":%zu,"
+                  "\"first\":\"%s\",\"last\":\"%s\"",
+                  s.readers, s.messages, s.bytes, first, last);
+    source_describe(c, out);
+    buffer_append_byte(out, '}');
+}
+
+static void list_one(struct channel *c, void *arg)
+{
+    struct buffer *out = arg;
+
+    if (out->data[out->len - 1] != '[')
+        buffer_append_byte(out, ',');
+    describe(c, out);
+}
+
+static void list_channels(struct exchange *x)
+{
+    struct buffer body = {0};
+
+    buffer_append_str(&body, STR("{\"channels\":["));
+    if (!body.failed)
+        hub_each(&server_part(x)->server->hub, list_one, &body);
+    buffer_append_str(&body, STR("]}"));
+    respond_json(x, &body);
+}
+
+static void show_channel(struct exchange *x, struct str name)
+{
+    struct buffer body = {0};
+    struct channel *c;
+
+    if (hub_channel(&server_part(x)->server->hub, name, NULL, &c) < 0) {
+        exchange_problem(x, 404, NULL, "there is no such channel now");
+        return;
+    }
+    describe(c, &body);
+    channel_unref(&c);
+    respond_json(x, &body);
+}
+
+static void delete_channel(struct exchange *x, struct str name)
+{
+    if (hub_delete(&server_part(x)->server->hub, name) < 0)
+        exchange_problem(x, 404, NULL, "there is no such channel now");
+    else
+        exchange_respond(x, 204, NULL, NULL, 0);
+}
+
+static void publish(struct exchange *x, struct str name)
+{
+    struct server_worker *part = server_part(x);
+    const struct route *r = config_route_of_channel(part->config, name, NULL);
+    struct history_bounds bounds;
+    struct channel *c;
+    int rc;
+
+    if (r == NULL) {
+        exchange_problem(x, 404, NULL,
+                         "no route serves a channel of this name: look at "
+                         "GET /routes");
+        return;
+    }
+    bounds = server_bounds(r);
+    rc = hub_channel(&part->server->hub, name, &bounds, &c);
+    if (rc < 0) {
+        exchange_problem(x, rc == -ENAMETOOLONG ? 414 : 503, NULL,
+                         rc == -ENAMETOOLONG ? "the name is too long"
+                         : rc == -ENOSPC     ? "limits.channels is reached"
+                                             : "out of memory");
+        return;
+    }
+    publish_open(x, c, part->config->limits.message_bytes);
+    channel_unref(&c);
+}
+
+static void refuse_method(struct exchange *x, const char *allow)
+{
+    struct answer_headers a;
+
+    answer_init(&a);
+    answer_add(&a, "Allow", str_of(allow));
+    exchange_problem(x, 405, &a.headers, "this takes %s", allow);
+}
+
+/* Names compare in the normal form in which routes make them. */
+static void serve_channel_name(struct exchange *x, struct str raw)
+{
+    struct str method = x->request->method;
+    struct buffer name = {0};
+
+    pattern_normalize(raw, &name);
+    if (name.failed || name.len == 0)
+        exchange_problem(x, 404, NULL, "name a channel: /channels/NAME");
+    else if (str_eq(method, STR("POST")) || str_eq(method, STR("PUT")))
+        publish(x, buffer_str(&name));
+    else if (str_eq(method, STR("GET")) || x->is_head)
+        show_channel(x, buffer_str(&name));
+    else if (str_eq(method, STR("DELETE")))
+        delete_channel(x, buffer_str(&name));
+    else
+        refuse_method(x, "GET, HEAD, POST, PUT, DELETE");
+    buffer_fini(&name);
+}
+
+/* ---- the rest ------------------------------------------------------------------ */
+
+static void list_routes(struct exchange *x)
+{
+    const struct config *config = server_part(x)->config;
+    static const char *const names[] = {"poll", "longpoll", "sse",
+                                        "websocket"};
+    struct buffer body = {0};
+
+    buffer_append_str(&body, STR("{\"routes\":["));
+    for (unsigned i = 0; i < config->route_count; i++) {
+        const struct route *r = &config->routes[i];
+
+        buffer_append_str(&body, i > 0 ? STR(",{\"path\":") : STR("{\"path\":"));
+        json_append_string(&body, str_of(r->path));
+        if (r->host != NULL) {
+            buffer_append_str(&body, STR(",\"host\":"));
+            json_append_string(&body, str_of(r->host));
+        }
+        if (r->proxy != NULL) {
+            buffer_append_str(&body, STR(",\"proxy\":"));
+            json_append_string(&body, str_of(r->proxy->name));
+        } else {
+            buffer_append_str(&body, STR(",\"channel\":"));
+            json_append_string(&body, str_of(r->channel_text));
+            buffer_printf(&body, ",\"source\":\"%s\",\"transports\":[",
+                          r->source.type);
+            for (unsigned k = 0; k < r->transport_count; k++)
+                buffer_printf(&body, "%s\"%s\"", k > 0 ? "," : "",
+                              names[r->transports[k]]);
+            buffer_append_byte(&body, ']');
+        }
+        buffer_append_byte(&body, '}');
+    }
+    buffer_append_str(&body, STR("]}"));
+    respond_json(x, &body);
+}
+
+/* The Prometheus text format, version 0.0.4. */
+static void show_metrics(struct exchange *x)
+{
+    struct buffer body = {0};
+    struct answer_headers a;
+
+    for (int m = 0; m < METER_N; m++)
+        buffer_printf(&body,
+                      "# HELP penstock_%s_total %s.\n"
+                      "# TYPE penstock_%s_total counter\n"
+                      "penstock_%s_total %llu\n",
+                      meter_names[m], meter_helps[m], meter_names[m],
+                      meter_names[m],
+                      (unsigned long long)meter_sum((enum meter)m));
+    buffer_printf(&body,
+                  "# HELP penstock_clients Connections of clients.\n"
+                  "# TYPE penstock_clients gauge\npenstock_clients %u\n",
+                  atomic_load(&server_part(x)->server->clients));
+    answer_init(&a);
+    answer_add(&a, "Content-Type", STR("text/plain; version=0.0.4"));
+    exchange_respond(x, 200, &a.headers, body.data, body.len);
+    buffer_fini(&body);
+}
+
+static void show_health(struct exchange *x, bool well)
+{
+    struct answer_headers a;
+
+    answer_init(&a);
+    answer_add(&a, "Content-Type", STR("text/plain"));
+    exchange_respond(x, well ? 200 : 503, &a.headers, well ? "ok\n" : "no\n",
+                     3);
+}
+
+static void serve_name(struct exchange *x, struct str path)
+{
+    if (str_eq(path, STR("/channels")))
+        list_channels(x);
+    else if (str_eq(path, STR("/routes")))
+        list_routes(x);
+    else if (str_eq(path, STR("/metrics")))
+        show_metrics(x);
+    else
+        exchange_problem(x, 404, NULL,
+                         "there are /channels, /channels/NAME, /routes, "
+                         "/metrics, /healthz and /readyz");
+}
+
+void serve_admin(struct exchange *x)
+{
+    const struct server *server = server_part(x)->server;
+    struct str path = x->request->path;
+    const struct str prefix = STR("/channels/");
+
+    if (str_eq(path, STR("/healthz")))
+        show_health(x, true);
+    else if (str_eq(path, STR("/readyz")))
+        show_health(x, atomic_load(&server->ready) &&
+                           !atomic_load(&server->draining));
+    else if (refuse_stranger(x))
+        return;
+    else if (str_starts(path, prefix))
+        serve_channel_name(x, (struct str){path.p + prefix.n,
+                                           path.n - prefix.n});
+    else if (!str_eq(x->request->method, STR("GET")) && !x->is_head)
+        refuse_method(x, "GET, HEAD");
+    else
+        serve_name(x, path);
+}

@@ -1,0 +1,291 @@
+/* One request of a client: its route, then the backend, or a channel and the
+ * transport that suits the request (which transport: select_transport). */
+#include <errno.h>
+
+#include "modules.h"
+#include "proxy/forward.h"
+#include "server/server.h"
+
+/* ---- which transport --------------------------------------------------------- */
+
+static bool serves(const struct route *r, enum transport_kind kind)
+{
+    for (unsigned i = 0; i < r->transport_count; i++)
+        if (r->transports[i] == kind)
+            return true;
+    return false;
+}
+
+/* Whether Accept names this media type with a weight above 0, and whether it
+ * would take something else as well (RFC 9110 12.5.1). */
+struct acceptance {
+    bool event_stream, anything_else;
+};
+
+static bool weighs_nothing(struct str params)
+{
+    struct str p;
+
+    while (params.n > 0) {
+        params = str_split(params, ';', &p);
+        p = str_trim(p);
+        if (p.n >= 3 && (p.p[0] | 0x20) == 'q' && p.p[1] == '=') {
+            for (size_t i = 2; i < p.n; i++)
+                if (p.p[i] != '0' && p.p[i] != '.')
+                    return false;
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct acceptance read_accept(const struct headers *h)
+{
+    struct acceptance a = {false, false};
+    struct str list, element, media;
+    unsigned at = 0;
+
+    while (headers_next(h, "Accept", &at, &list))
+        while (str_list_next(&list, &element)) {
+            struct str params = str_split(element, ';', &media);
+
+            if (weighs_nothing(params))
+                continue;
+            if (str_eq_nocase(str_trim(media), STR("text/event-stream")))
+                a.event_stream = true;
+            else
+                a.anything_else = true;
+        }
+    return a;
+}
+
+/* "Prefer: wait=S" (RFC 7240 4.3) or ?wait=S, in seconds, perhaps with a
+ * fraction.  What is no number is no wish. */
+static bool parse_seconds(struct str s, uint64_t *ms)
+{
+    struct str whole, fraction = str_split(s, '.', &whole);
+    uint64_t seconds, part = 0;
+
+    if (!str_to_u64(whole, &seconds))
+        return false;
+    if (seconds > 86400)
+        seconds = 86400;
+    if (fraction.n > 3)
+        fraction.n = 3;
+    if (fraction.n > 0 && !str_to_u64(fraction, &part))
+        return false;
+    for (size_t i = fraction.n; fraction.n > 0 && i < 3; i++)
+        part *= 10;
+    *ms = seconds * 1000 + part;
+    return true;
+}
+
+static bool read_prefer(const struct headers *h, uint64_t *ms)
+{
+    struct str list, element, name;
+    unsigned at = 0;
+
+    while (headers_next(h, "Prefer", &at, &list))
+        while (str_list_next(&list, &element)) {
+            struct str value = str_split(element, '=', &name);
+
+            str_split(value, ';', &value);
+            value = str_trim(value);
+            if (value.n >= 2 && value.p[0] == '"')
+                value.p++, value.n -= 2;
+            if (str_eq_nocase(str_trim(name), STR("wait")) &&
+                parse_seconds(value, ms))
+                return true;
+        }
+    return false;
+}
+
+static void read_wait(const struct http_message *m, struct feed *feed)
+{
+    char text[32];
+    int n = str_query_get(m->query, "wait", text, sizeof(text));
+
+    feed->prefers = read_prefer(&m->headers, &feed->wait_ms);
+    feed->waits =
+        feed->prefers ||
+        (n > 0 && parse_seconds((struct str){text, (size_t)n}, &feed->wait_ms));
+}
+
+static bool asks_for_websocket(const struct http_message *m)
+{
+    return headers_list_has(&m->headers, "Upgrade", "websocket");
+}
+
+/* In the order of the contract; KIND_N: none that the route serves. */
+static enum transport_kind select_transport(const struct http_message *m,
+                                            const struct route *r,
+                                            const struct feed *feed)
+{
+    static const enum transport_kind plain[] = {KIND_POLL, KIND_LONGPOLL,
+                                                KIND_SSE};
+    struct acceptance accept = read_accept(&m->headers);
+
+    if (asks_for_websocket(m))
+        return serves(r, KIND_WEBSOCKET) ? KIND_WEBSOCKET : KIND_N;
+    if (accept.event_stream && serves(r, KIND_SSE))
+        return KIND_SSE;
+    if (accept.event_stream && !accept.anything_else)
+        return KIND_N;
+    if (feed->waits && serves(r, KIND_LONGPOLL))
+        return KIND_LONGPOLL;
+    for (int i = 0; i < 3; i++)
+        if (serves(r, plain[i]))
+            return plain[i];
+    return KIND_N;
+}
+
+static const char *const kind_names[KIND_N] = {
+    [KIND_POLL] = "poll",
+    [KIND_LONGPOLL] = "longpoll",
+    [KIND_SSE] = "sse",
+    [KIND_WEBSOCKET] = "websocket",
+};
+
+static void refuse_transport(struct exchange *x, const struct route *r)
+{
+    bool websocket_only = r->transport_count == 1 &&
+                          serves(r, KIND_WEBSOCKET);
+    struct answer_headers a;
+    struct buffer names = {0};
+
+    for (unsigned i = 0; i < r->transport_count; i++)
+        buffer_printf(&names, "%s%s", i > 0 ? ", " : "",
+                      kind_names[r->transports[i]]);
+    answer_init(&a);
+    if (websocket_only)
+        answer_add(&a, "Upgrade", STR("websocket"));
+    exchange_problem(x, websocket_only ? 426 : 406, &a.headers,
+                     "this route serves %.*s only", STR_ARG(buffer_str(&names)));
+    buffer_fini(&names);
+}
+
+/* ---- a channel --------------------------------------------------------------- */
+
+/* Last-Event-ID wins over ?since=. */
+static void read_cursor(const struct http_message *m, struct feed *feed)
+{
+    struct str id = headers_get(&m->headers, "Last-Event-ID");
+    char since[128];
+    int n = str_query_get(m->query, "since", since, sizeof(since));
+
+    if (id.n > 0)
+        feed->cursor = cursor_parse(id);
+    else if (n >= 0)
+        feed->cursor = cursor_parse((struct str){since, (size_t)n});
+    else if (n == -EINVAL)
+        feed->cursor = (struct cursor){.kind = CURSOR_ALIEN};
+    feed->etag = cursor_parse_etags(headers_get(&m->headers, "If-None-Match"));
+}
+
+static void refuse_channel(struct exchange *x, int error)
+{
+    struct answer_headers a;
+
+    answer_init(&a);
+    if (error == -ENAMETOOLONG) {
+        exchange_problem(x, 414, NULL, "the channel's name is too long");
+        return;
+    }
+    answer_add(&a, "Retry-After", STR("5"));
+    exchange_problem(x, 503, &a.headers,
+                     error == -ENOSPC ? "limits.channels is reached"
+                                      : "out of memory: try again later");
+}
+
+/* Refuses what is not a way to read. */
+static bool refuse_method(struct exchange *x)
+{
+    const struct http_message *m = x->request;
+    struct answer_headers a;
+
+    if (str_eq(m->method, STR("GET")) || x->is_head || asks_for_websocket(m))
+        return false;
+    answer_init(&a);
+    answer_add(&a, "Allow", STR("GET, HEAD, OPTIONS"));
+    if (str_eq(m->method, STR("OPTIONS")))
+        exchange_respond(x, 204, &a.headers, NULL, 0);
+    else
+        exchange_problem(x, 405, &a.headers,
+                         "this route is read with GET and takes no messages");
+    return true;
+}
+
+/* Finds or makes the channel, and opens the transport on it. */
+static void open_channel(struct exchange *x, const struct route *r,
+                         const struct pattern_values *values,
+                         enum transport_kind kind, struct feed *feed)
+{
+    struct server *server = server_part(x)->server;
+    struct history_bounds bounds = server_bounds(r);
+    struct buffer name = {0}, path = {0};
+    int rc = pattern_expand(&r->channel, values, &name);
+
+    if (rc == 0 && r->source.path != NULL)
+        rc = pattern_expand_url(&r->source_path, values, &path);
+    if (rc == 0)
+        rc = hub_channel(&server->hub, buffer_str(&name), &bounds,
+                         &feed->channel);
+    if (rc < 0) {
+        refuse_channel(x, rc);
+    } else {
+        feed->source_path = buffer_str(&path);
+        modules_transport(kind_names[kind])->open(x, feed);
+        channel_unref(&feed->channel);
+    }
+    buffer_fini(&name);
+    buffer_fini(&path);
+}
+
+static void serve_channel(struct exchange *x, const struct route *r,
+                          const struct pattern_values *values)
+{
+    struct feed feed = {
+        .snapshot = x->snapshot,
+        .reader = &r->reader,
+        .source = &r->source,
+    };
+    enum transport_kind kind;
+
+    if (refuse_method(x))
+        return;
+    read_wait(x->request, &feed);
+    read_cursor(x->request, &feed);
+    kind = select_transport(x->request, r, &feed);
+    if (kind == KIND_N)
+        refuse_transport(x, r);
+    else
+        open_channel(x, r, values, kind, &feed);
+}
+
+/* ---- the request ------------------------------------------------------------- */
+
+void serve_client(struct exchange *x)
+{
+    struct config *config = server_part(x)->config;
+    const struct http_message *m = x->request;
+    struct pattern_values values;
+    const struct route *r;
+
+    x->snapshot = snapshot_ref(&config->snapshot);
+    if (config_route_ambiguous(config, m->authority, m->path)) {
+        exchange_problem(x, 400, NULL,
+                         "written in its normal form, this path is another "
+                         "route's");
+        return;
+    }
+    r = config_route(config, m->authority, m->path, &values);
+    if (r == NULL) {
+        exchange_problem(x, 404, NULL, "no route serves this path");
+        return;
+    }
+    x->route = r->path;
+    if (r->proxy != NULL)
+        forward_exchange(x, r->proxy);
+    else
+        serve_channel(x, r, &values);
+}

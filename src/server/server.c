@@ -1,0 +1,482 @@
+#include "server/server.h"
+
+/* In angle brackets, as this directory has a config.h of its own. */
+#include <config.h>
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/thread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/meter.h"
+#include "feed/source.h"
+#include "http/accesslog.h"
+#include "http/http1.h"
+#include "modules.h"
+#include "net/conn.h"
+#include "net/listener.h"
+#include "proxy/backend.h"
+
+/* Descriptors that are not clients': listeners, logs, event loops, backends. */
+#define DESCRIPTORS_KEPT 128
+#define SWEEP_S          1
+/* A channel that holds nothing and that nobody reads is forgotten after this;
+ * its ids are then of no use any more. */
+#define CHANNEL_IDLE_US  (60 * UINT64_C(1000000))
+#define DRAIN_LOOK_MS    20
+
+struct history_bounds server_bounds(const struct route *r)
+{
+    return (struct history_bounds){
+        .messages = r->history.messages,
+        .bytes = r->history.bytes,
+        .age_us = r->history.age_ms * 1000,
+    };
+}
+
+/* ---- accepting ----------------------------------------------------------------- */
+
+static void on_client_closed(const struct service *s)
+{
+    struct server_worker *part = s->arg;
+
+    atomic_fetch_sub(&part->server->clients, 1);
+}
+
+static void refuse_client(int fd)
+{
+    static const char answer[] =
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
+        "Connection: close\r\nContent-Length: 0\r\n\r\n";
+
+    meter_add(METER_connections_refused, 1);
+    log_warn_limited("client.refused", "reason=limits.connections");
+    if (write(fd, answer, sizeof(answer) - 1) < 0)
+        log_debug("client.refused", "error=\"%m\"");
+    close(fd);
+}
+
+static void accept_client(void *arg, int fd)
+{
+    struct server_worker *part = arg;
+
+    if (atomic_fetch_add(&part->server->clients, 1) >=
+        part->server->clients_max) {
+        atomic_fetch_sub(&part->server->clients, 1);
+        refuse_client(fd);
+    } else if (http1_accept(fd, &part->http) < 0) {
+        atomic_fetch_sub(&part->server->clients, 1);
+    }
+}
+
+static void accept_admin(void *arg, int fd)
+{
+    http1_accept(fd, &((struct server_worker *)arg)->admin);
+}
+
+/* One listening socket of one worker.  0 or -1; port 0 becomes the one had. */
+static int listen_on(struct server_worker *part, const struct config_address *a,
+                     uint16_t *port, listener_accept_fn *accept)
+{
+    int fd = listener_bind(a->host, port);
+    struct listener *l;
+
+    if (fd < 0) {
+        errno = -fd;
+        log_error("listen.failed", "address=%s error=\"%m\"", a->text);
+        return -1;
+    }
+    l = listener_new(part->worker, fd, accept, part);
+    if (l == NULL) {
+        close(fd);
+        return -1;
+    }
+    part->listeners[part->listener_count++] = l;
+    return 0;
+}
+
+static void log_listen(const struct config_address *a, uint16_t port,
+                       const char *kind)
+{
+    const char *host = a->host != NULL ? a->host : "*";
+    bool v6 = strchr(host, ':') != NULL;
+
+    log_info("listen", v6 ? "address=[%s]:%u kind=%s" : "address=%s:%u kind=%s",
+             host, port, kind);
+}
+
+/* Whether somebody else listens there already: SO_REUSEPORT would let us share
+ * with another penstock of the same user, each taking some of the clients. */
+static int open_listeners(struct server *s)
+{
+    for (unsigned i = 0; i < s->config->listen_count; i++) {
+        const struct config_address *a = &s->config->listen[i];
+        uint16_t port = a->port;
+
+        for (unsigned k = 0; k < s->worker_count; k++)
+            if (listen_on(&s->parts[k], a, &port, accept_client) < 0)
+                return -1;
+        log_listen(a, port, "http");
+    }
+    if (s->config->admin != NULL) {
+        uint16_t port = s->config->admin->port;
+
+        if (listen_on(&s->parts[0], s->config->admin, &port, accept_admin) < 0)
+            return -1;
+        log_listen(s->config->admin, port, "admin");
+    }
+    return 0;
+}
+
+static void close_listeners(struct server_worker *part)
+{
+    while (part->listener_count > 0)
+        listener_free(part->listeners[--part->listener_count]);
+}
+
+/* ---- the parts ----------------------------------------------------------------- */
+
+static void set_limits(struct service *s, const struct config *c)
+{
+    s->head = (struct head_limits){
+        .head_bytes = c->limits.head_bytes,
+        .fields = c->limits.fields,
+        .target_bytes = c->limits.target_bytes,
+    };
+    s->head_ms = c->limits.head_ms;
+    s->idle_ms = c->limits.idle_ms;
+    s->body_ms = c->limits.write_ms;
+}
+
+static struct server_worker *of_note(struct note *n, size_t offset)
+{
+    return (struct server_worker *)((char *)n - offset);
+}
+
+/* A channel with a source that always runs needs no reader. */
+static void start_always(struct server_worker *part, const struct route *r)
+{
+    struct history_bounds bounds = server_bounds(r);
+    struct channel *c;
+
+    if (r->channel_text == NULL || r->source.when != WHEN_ALWAYS)
+        return;
+    if (hub_channel(&part->server->hub, str_of(r->channel_text), &bounds,
+                    &c) < 0) {
+        log_error("source.failed", "channel=%s reason=\"no room\"",
+                  r->channel_text);
+        return;
+    }
+    source_ensure(c, &part->config->snapshot, &r->source,
+                  str_of(r->source.path));
+    channel_unref(&c);
+}
+
+static void begin_part(struct note *n)
+{
+    struct server_worker *part =
+        of_note(n, offsetof(struct server_worker, begin_note));
+
+    for (unsigned i = 0; i < part->config->route_count; i++)
+        start_always(part, &part->config->routes[i]);
+}
+
+static void reload_part(struct note *n)
+{
+    struct server_worker *part =
+        of_note(n, offsetof(struct server_worker, reload_note));
+    struct config *next = atomic_load(&part->server->next);
+
+    config_unref(&part->config);
+    part->config = config_ref(next);
+    set_limits(&part->http, next);
+    set_limits(&part->admin, next);
+    if (part == part->server->parts)
+        begin_part(&part->begin_note);
+}
+
+static void drain_look(struct timer *t)
+{
+    struct server_worker *part =
+        (struct server_worker *)((char *)t -
+                                 offsetof(struct server_worker, drain_timer));
+    struct worker *w = part->worker;
+    bool over = clock_now_us() >= part->drain_until_us;
+
+    if (over && w->conn_count > 0)
+        log_warn("drain.cut", "worker=%u connections=%u", w->index,
+                 w->conn_count);
+    while (over && !LIST_EMPTY(&w->conns))
+        conn_close(LIST_FIRST(&w->conns), true);
+    backend_pool_close_all();
+    if (w->conn_count == 0)
+        worker_stop(w);
+    else
+        worker_timer_set(w, &part->drain_timer, DRAIN_LOOK_MS);
+}
+
+/* Followers are told to come back, waiting polls are answered, requests that
+ * are with a backend may end. */
+static void drain_part(struct note *n)
+{
+    struct server_worker *part =
+        of_note(n, offsetof(struct server_worker, drain_note));
+    struct worker *w = part->worker;
+    struct conn *c, *next;
+
+    close_listeners(part);
+    part->http.draining = part->admin.draining = true;
+    part->drain_until_us =
+        clock_now_us() + part->config->limits.drain_ms * 1000;
+    source_stop_all();
+    for (c = LIST_FIRST(&w->conns); c != NULL; c = next) {
+        next = LIST_NEXT(c, link);
+        if (c->ops->drain != NULL && !c->lingering)
+            c->ops->drain(c);
+    }
+    part->drain_timer.fire = drain_look;
+    worker_timer_set(w, &part->drain_timer, 0);
+}
+
+static int make_part(struct server *s, unsigned index)
+{
+    struct server_worker *part = &s->parts[index];
+
+    part->server = s;
+    part->worker = worker_new(index, part);
+    if (part->worker == NULL)
+        return -1;
+    s->workers[index] = part->worker;
+    part->worker->round_end = accesslog_flush;
+    part->config = config_ref(s->config);
+    part->http = (struct service){
+        .dispatch = serve_client,
+        .closed = on_client_closed,
+        .arg = part,
+    };
+    part->admin = (struct service){.dispatch = serve_admin, .arg = part};
+    set_limits(&part->http, s->config);
+    set_limits(&part->admin, s->config);
+    part->begin_note.run = begin_part;
+    part->reload_note.run = reload_part;
+    part->drain_note.run = drain_part;
+    return 0;
+}
+
+static void post_to_part(void *arg, unsigned worker, struct note *note)
+{
+    worker_post(((struct server *)arg)->workers[worker], note);
+}
+
+/* ---- the whole ----------------------------------------------------------------- */
+
+static unsigned count_cores(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n < 1 ? 1 : n > HUB_WORKERS_MAX ? HUB_WORKERS_MAX : (unsigned)n;
+}
+
+/* A descriptor is a connection: take all that the system lets us have. */
+static unsigned raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return 1024;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        getrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur > INT32_MAX ? INT32_MAX : (unsigned)limit.rlim_cur;
+}
+
+static unsigned clients_max(const struct config *c, unsigned descriptors)
+{
+    unsigned most = descriptors > 2 * DESCRIPTORS_KEPT
+                        ? descriptors - DESCRIPTORS_KEPT
+                        : descriptors / 2;
+
+    return c->limits.connections == 0 || c->limits.connections > most
+               ? most
+               : c->limits.connections;
+}
+
+static void apply_logging(const struct config *c)
+{
+    log_setup(c->log.level, STDERR_FILENO);
+    accesslog_setup((enum access_log_form)c->log.access);
+}
+
+static int server_init(struct server *s, struct config *config)
+{
+    unsigned descriptors = raise_descriptors();
+
+    *s = (struct server){.config = config_ref(config)};
+    apply_logging(config);
+    s->started_us = clock_now_us();
+    s->clients_max = clients_max(config, descriptors);
+    s->worker_count = config->workers > 0 ? config->workers : count_cores();
+    log_info("start", "version=%s workers=%u descriptors=%u connections=%u",
+             PACKAGE_VERSION, s->worker_count, descriptors, s->clients_max);
+    hub_init(&s->hub, s->worker_count, config->limits.channels, post_to_part,
+             s);
+    s->parts = calloc(s->worker_count, sizeof(*s->parts));
+    s->workers = calloc(s->worker_count, sizeof(*s->workers));
+    if (s->parts == NULL || s->workers == NULL)
+        return -1;
+    for (unsigned i = 0; i < s->worker_count; i++)
+        if (make_part(s, i) < 0)
+            return -1;
+    source_setup(modules_sources, s->workers, s->worker_count);
+    return open_listeners(s);
+}
+
+static int start_workers(struct server *s)
+{
+    for (unsigned i = 0; i < s->worker_count; i++)
+        if (worker_start(s->workers[i]) < 0)
+            return -1;
+    worker_post(s->workers[0], &s->parts[0].begin_note);
+    atomic_store(&s->ready, true);
+    return 0;
+}
+
+static void server_fini(struct server *s)
+{
+    struct config *next = atomic_load(&s->next);
+
+    for (unsigned i = 0; s->parts != NULL && i < s->worker_count; i++) {
+        struct server_worker *part = &s->parts[i];
+
+        if (part->worker == NULL)
+            continue;
+        if (part->worker->thread == 0)
+            close_listeners(part);
+        worker_join(part->worker);
+        config_unref(&part->config);
+    }
+    hub_fini(&s->hub);
+    config_unref(&next);
+    config_unref(&s->config);
+    free(s->parts);
+    free(s->workers);
+    accesslog_flush();
+}
+
+/* ---- signals --------------------------------------------------------------------- */
+
+static void set_bounds(struct channel *c, void *arg)
+{
+    const struct route *r = config_route_of_channel(arg, str_of(c->name), NULL);
+    struct history_bounds bounds;
+
+    if (r == NULL)
+        return;
+    bounds = server_bounds(r);
+    channel_set_bounds(c, &bounds);
+}
+
+static void warn_of_fixed(const struct config *old, const struct config *new)
+{
+    bool same = old->listen_count == new->listen_count &&
+                old->workers == new->workers;
+
+    for (unsigned i = 0; same && i < old->listen_count; i++)
+        same = strcmp(old->listen[i].text, new->listen[i].text) == 0;
+    if (!same)
+        log_warn("reload", "listen=kept reason=\"listen and workers change "
+                           "with a restart only\"");
+}
+
+static void on_reload(evutil_socket_t fd, short what, void *arg)
+{
+    struct server *s = arg;
+    struct buffer errors = {0};
+    struct config *next = NULL, *before;
+
+    if (config_load(&next, s->config->file, &errors) < 0) {
+        log_error("reload.failed", "file=%s config=unchanged", s->config->file);
+        if (errors.len > 0 && write(STDERR_FILENO, errors.data, errors.len) < 0)
+            log_debug("reload.failed", "error=\"%m\"");
+        buffer_fini(&errors);
+        return;
+    }
+    buffer_fini(&errors);
+    warn_of_fixed(s->config, next);
+    apply_logging(next);
+    hub_each(&s->hub, set_bounds, next);
+    before = atomic_exchange(&s->next, config_ref(next));
+    config_unref(&before);
+    config_unref(&s->config);
+    s->config = next;
+    for (unsigned i = 0; i < s->worker_count; i++)
+        worker_post(s->workers[i], &s->parts[i].reload_note);
+    log_info("reload", "file=%s routes=%u", next->file, next->route_count);
+}
+
+static void on_terminate(evutil_socket_t signal, short what, void *arg)
+{
+    struct server *s = arg;
+
+    if (atomic_exchange(&s->draining, true)) {
+        log_warn("stop", "reason=\"second signal\"");
+        _exit(EXIT_FAILURE);
+    }
+    log_info("drain", "signal=%d timeout_ms=%llu", (int)signal,
+             (unsigned long long)s->config->limits.drain_ms);
+    for (unsigned i = 0; i < s->worker_count; i++)
+        worker_post(s->workers[i], &s->parts[i].drain_note);
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+    hub_sweep(&((struct server *)arg)->hub, clock_now_us(), CHANNEL_IDLE_US);
+}
+
+/* The main thread: signals and the sweep, until the workers have drained. */
+static void supervise(struct server *s)
+{
+    struct event_base *base = event_base_new();
+    struct event *events[] = {
+        evsignal_new(base, SIGTERM, on_terminate, s),
+        evsignal_new(base, SIGINT, on_terminate, s),
+        evsignal_new(base, SIGHUP, on_reload, s),
+        event_new(base, -1, EV_PERSIST, on_sweep, s),
+    };
+    const struct timeval sweep = {SWEEP_S, 0};
+
+    for (int i = 0; i < 4; i++)
+        event_add(events[i], i == 3 ? &sweep : NULL);
+    while (!atomic_load(&s->draining))
+        event_base_loop(base, EVLOOP_ONCE);
+    /* A second signal does not wait for the drain. */
+    event_free(events[3]);
+    event_free(events[2]);
+    event_free(events[1]);
+    event_free(events[0]);
+    event_base_free(base);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+}
+
+int server_run(struct config *config)
+{
+    struct server s;
+    int rc;
+
+    signal(SIGPIPE, SIG_IGN);
+    evthread_use_pthreads();
+    rc = server_init(&s, config);
+    if (rc == 0)
+        rc = start_workers(&s);
+    if (rc == 0)
+        supervise(&s);
+    server_fini(&s);
+    if (rc == 0)
+        log_info("stop", "reason=drained");
+    return rc;
+}

@@ -1,0 +1,62 @@
+/* server.h - a running penstock: workers, listeners, the hub, and how they
+ * start, reload and stop. */
+#ifndef PENSTOCK_SERVER_SERVER_H
+#define PENSTOCK_SERVER_SERVER_H
+
+#include "hub/hub.h"
+#include "http/exchange.h"
+#include "net/worker.h"
+#include "server/config.h"
+
+struct listener;
+
+#define LISTENERS_MAX 16 /* addresses; config.c allows no more */
+
+struct server;
+
+/* A worker's part of the server; its own. */
+struct server_worker {
+    struct server *server;
+    struct worker *worker;
+    struct config *config; /* a reference: the one that new requests see */
+    struct service http, admin;
+    struct listener *listeners[LISTENERS_MAX + 1];
+    unsigned listener_count;
+    struct note begin_note, reload_note, drain_note;
+    struct timer drain_timer;
+    uint64_t drain_until_us; /* 0: not draining */
+};
+
+struct server {
+    struct hub hub;
+    struct config *config;          /* a reference; the main thread's */
+    struct server_worker *parts;
+    struct worker **workers;
+    unsigned worker_count;
+    atomic_uint clients;            /* connections of clients, all workers */
+    unsigned clients_max;
+    _Atomic(struct config *) next;  /* a reference: for reload_note */
+    atomic_bool ready, draining;
+    uint64_t started_us;
+};
+
+/* Serves until SIGTERM or SIGINT and then drains.  config is borrowed: SIGHUP
+ * reads its file again.  0; or -1, and the log says why it never began. */
+int server_run(struct config *config);
+
+/* serve.c: answers requests of clients, and of the admin listener.  x->service
+ * is a part's; called on its worker. */
+void serve_client(struct exchange *x);
+/* The part that answers x. */
+static inline struct server_worker *server_part(const struct exchange *x)
+{
+    return x->service->arg;
+}
+
+/* admin.c: publishing, what there is, health. */
+void serve_admin(struct exchange *x);
+
+/* What a route says of history, as the hub takes it. */
+struct history_bounds server_bounds(const struct route *r);
+
+#endif
