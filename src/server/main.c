@@ -8,15 +8,7 @@
 #include <unistd.h>
 
 #include "server/config.h"
-#if __has_include("server/server.h")
 #include "server/server.h"
-#else /* until there is a server */
-static int server_run(struct config *config)
-{
-    fputs("penstock: there is no server in this build\n", stderr);
-    return 1;
-}
-#endif
 
 #define EXIT_USAGE 2
 

@@ -175,27 +175,35 @@ static void print_type(FILE *out, const struct config_key *key)
         fputs(" : Ar number", out);
         break;
     case KEY_ENUM:
-        fputs(" : ", out);
+        fputs(" : No ", out);
         print_values(out, key->values);
         break;
     case KEY_OBJECT:
-        fputs(" : { ... }", out);
+        fputs(" : No { ... }", out);
         break;
     default:
         break;
     }
 }
 
-/* A sentence to a line, as mdoc wants it; nothing in config.def begins one
- * with a dot. */
+/* A sentence to a line or more, as mdoc wants it.  Nothing in config.def has a
+ * word that begins with a dot. */
 static void print_help(FILE *out, const char *help)
 {
-    for (; *help != '\0'; help++) {
-        fputc(*help, out);
-        if (*help == '.' && help[1] == ' ') {
+    size_t column = 0;
+
+    while (*help != '\0') {
+        size_t word = strcspn(help, " ");
+
+        if (column > 0 && column + 1 + word > 78) {
             fputc('\n', out);
-            help++;
+            column = 0;
         }
+        column += (size_t)fprintf(out, "%s%.*s", column > 0 ? " " : "",
+                                  (int)word, help);
+        if (help[word - 1] == '.')
+            column = 79; /* the sentence ends here */
+        help += word + (help[word] == ' ');
     }
     fputc('\n', out);
 }
