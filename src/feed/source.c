@@ -18,8 +18,12 @@
 
 #define BATCH_MAX   64   /* messages gathered before they are appended */
 #define REPEATS_MAX 1024 /* the last upstream messages, as hashes */
+/* A closed source keeps its place upstream as long as the channel holds
+ * messages, so that what is opened again goes on without a hole.  Looked at
+ * this often. */
+#define FORGET_MS   30000
 
-/* IDLE: not connected, nobody wants it.  WAITING: to try again.  OPENING,
+/* IDLE: not connected, nobody wants it; it keeps its place.  WAITING: to try again.  OPENING,
  * OPEN: the type is at work.  OVER: the backend has no more to say. */
 #define SOURCE_STATES(X) X(IDLE) X(WAITING) X(OPENING) X(OPEN) X(OVER)
 enum source_run {
@@ -189,6 +193,22 @@ static bool detach(struct source *s)
     return gone;
 }
 
+static void close_idle(struct source *s)
+{
+    halt(s);
+    worker_timer_clear(s->worker, &s->retry);
+    become(s, SOURCE_IDLE);
+    log_info("source.close", "%s reason=no-readers", s->label);
+}
+
+static bool holds_nothing(struct source *s)
+{
+    struct channel_status status;
+
+    channel_status(s->channel, &status);
+    return status.messages == 0;
+}
+
 static void on_retry(struct timer *t)
 {
     begin((struct source *)((char *)t - offsetof(struct source, retry)));
@@ -201,12 +221,13 @@ static void on_linger(struct timer *t)
 
     if (is_wanted(s))
         return;
-    halt(s);
-    worker_timer_clear(s->worker, &s->retry);
-    become(s, SOURCE_IDLE);
-    log_info("source.close", "%s reason=no-readers", s->label);
-    if (detach(s))
+    if (s->run != SOURCE_IDLE)
+        close_idle(s);
+    else if (holds_nothing(s) && detach(s)) {
         free_source(s);
+        return;
+    }
+    worker_timer_set(s->worker, &s->linger, FORGET_MS);
 }
 
 /* Readers came (and have perhaps gone again, as polls do), or the last one

@@ -86,3 +86,9 @@ void accesslog_flush(void)
         buffer_fini(&lines);
     lines.len = 0;
 }
+
+void accesslog_thread_end(void)
+{
+    accesslog_flush();
+    buffer_fini(&lines);
+}

@@ -12,5 +12,7 @@ void accesslog_setup(enum access_log_form form);
 void accesslog_write(const struct exchange *x);
 /* Writes out what this thread has gathered. */
 void accesslog_flush(void);
+/* The same, and frees what this thread had: it ends. */
+void accesslog_thread_end(void);
 
 #endif

@@ -140,10 +140,11 @@ static int on_end(void *arg)
     struct http1 *h = arg;
     struct exchange *x = &h->exchange;
 
+    if (!x->request_done && !h->finished)
+        conn_set_timer(&h->conn, 0); /* the body's; else it is the handler's */
     x->request_done = true;
     if (h->finished)
         return 0;
-    conn_set_timer(&h->conn, 0);
     if (x->ops != NULL && x->ops->body_end != NULL)
         x->ops->body_end(x);
     return h->conn.dead ? -ECONNABORTED : 0;

@@ -110,6 +110,8 @@ static void *worker_main(void *arg)
         finish_round(w);
     }
     finish_round(w);
+    if (w->thread_end != NULL)
+        w->thread_end();
     return NULL;
 }
 

@@ -32,6 +32,7 @@ struct worker {
     struct conn *dead;            /* closed; freed after this round of events */
     void *owner;                  /* the server's part of this worker */
     void (*round_end)(void);      /* after each round of events; or NULL */
+    void (*thread_end)(void);     /* as the thread ends; or NULL */
     bool stopping;
 };
 

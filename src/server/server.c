@@ -252,6 +252,7 @@ static int make_part(struct server *s, unsigned index)
         return -1;
     s->workers[index] = part->worker;
     part->worker->round_end = accesslog_flush;
+    part->worker->thread_end = accesslog_thread_end;
     part->config = config_ref(s->config);
     part->http = (struct service){
         .dispatch = serve_client,
