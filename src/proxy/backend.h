@@ -1,0 +1,42 @@
+/* backend.h - the servers of a backend, and the connections to them that wait
+ * for a next request.  Each worker has a pool and a turn of its own, so nothing
+ * here takes a lock. */
+#ifndef PENSTOCK_PROXY_BACKEND_H
+#define PENSTOCK_PROXY_BACKEND_H
+
+#include <stdint.h>
+
+struct client;
+
+struct backend_server {
+    char *host; /* a name or an address, without brackets */
+    uint16_t port;
+};
+
+/* Settings; they never change.  Those who are given one use it no longer than
+ * the exchange that it is for. */
+struct backend {
+    char *name;
+    struct backend_server *servers;
+    unsigned server_count; /* 1 at least */
+    uint64_t connect_ms;   /* until the connection stands: 502 after */
+    uint64_t response_ms;  /* until the answer's head: 504 after */
+    uint64_t idle_ms;      /* of a connection in the pool; 0: none is kept */
+    unsigned pool;         /* idle connections kept per worker and server */
+};
+
+/* The server whose turn it is: round robin. */
+const struct backend_server *backend_pick(const struct backend *b);
+
+/* A connection to s that is idle and stands, the caller's from now on (with
+ * client_set_owner()); NULL if there is none. */
+struct client *backend_take(const struct backend_server *s);
+/* Keeps a connection to s, whose last answer has ended, for a next request; or
+ * closes it where there are enough.  It is closed after idle_ms, and as soon as
+ * anything comes on it, be it the end: nobody has asked. */
+void backend_keep(const struct backend *b, const struct backend_server *s,
+                  struct client *c);
+/* Closes what this worker keeps: before it stops. */
+void backend_pool_close_all(void);
+
+#endif
