@@ -45,6 +45,8 @@ struct route {
     struct pattern source_path; /* source.path, as a template; empty for none */
 };
 
+struct route_entry;
+
 struct config {
     struct snapshot snapshot; /* first */
     char *file;
@@ -72,7 +74,7 @@ struct config {
     unsigned backend_count;
     struct route *routes; /* in the order of the file */
     unsigned route_count;
-    const struct route **by_path;    /* the order in which they are tried */
+    struct route_entry *by_path;     /* route.c's: in the order of trying */
     const struct route **by_channel; /* without those of plain proxying */
     unsigned by_channel_count;
 };
