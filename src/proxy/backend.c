@@ -35,7 +35,7 @@ struct turn {
 static _Thread_local struct pool *pools;
 static _Thread_local struct turn *turns;
 
-/* ---- whose turn ------------------------------------------------------------ */
+/* ---- whose turn ---------------------------------------------------------- */
 
 static struct turn *turn_of(const char *name)
 {
@@ -61,7 +61,7 @@ const struct backend_server *backend_pick(const struct backend *b)
     return &b->servers[t == NULL ? 0 : t->next++ % b->server_count];
 }
 
-/* ---- the pool -------------------------------------------------------------- */
+/* ---- the pool ------------------------------------------------------------ */
 
 static void drop_idle(struct idle *i)
 {

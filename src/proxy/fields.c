@@ -65,7 +65,7 @@ static struct str via(const struct http_message *m)
     return m->minor == 0 ? STR("1.0 penstock") : STR("1.1 penstock");
 }
 
-/* ---- requests -------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------ */
 
 bool fields_max_forwards(const struct http_message *request, uint64_t *hops)
 {
@@ -200,7 +200,7 @@ void fields_write_request(struct buffer *out, const struct http_message *m,
     buffer_append_str(out, STR("\r\n"));
 }
 
-/* ---- answers --------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------- */
 
 /* Upgrade is the connection's, but in these answers it is what they say; and
  * their length is told by whoever frames them for the client. */

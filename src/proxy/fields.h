@@ -1,5 +1,5 @@
-/* fields.h - what of a head goes on to the next hop, and what is added: RFC 9110
- * 7.6, RFC 9112 3.2.  Pure. */
+/* fields.h - what of a head goes on to the next hop, and what is added: RFC
+ * 9110 7.6, RFC 9112 3.2.  Pure. */
 #ifndef PENSTOCK_PROXY_FIELDS_H
 #define PENSTOCK_PROXY_FIELDS_H
 

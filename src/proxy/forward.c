@@ -1,4 +1,4 @@
-#include "proxy/forward.h"
+#include "proxy/forward_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include "net/worker.h"
 #include "proxy/backend.h"
 #include "proxy/fields.h"
+#include "proxy/forward.h"
 #include "proxy/tunnel.h"
 
 /* A request that may have to be sent again is kept up to here; a longer one is
@@ -20,24 +21,6 @@
 #define CONTINUE_MS 1000
 /* What a client may take to read none of its answer, where nothing is set. */
 #define WRITE_MS 60000
-
-struct forward {
-    struct exchange *x;
-    const struct backend *backend;
-    const struct backend_server *server;
-    struct client *client;
-    struct buffer request;  /* what is to be sent, or to be sent again */
-    struct str upgrade;     /* the protocol asked for; absent: none */
-    struct timer timer;     /* see set_timer() */
-    size_t pending_seen;    /* when it was set */
-    unsigned refusals;      /* servers that could not be connected to */
-    bool expect;            /* the client waits for the backend's 100 */
-    bool connected, reused; /* the connection */
-    bool idempotent;
-    bool replayable;        /* request is all that was sent */
-    bool held;              /* the client is not read: the backend is behind */
-    bool paused;            /* and the other way round */
-};
 
 /* Why there was no answer, in the words of RFC 9209 2.3. */
 static const char *const failure_errors[] = {
@@ -52,10 +35,9 @@ static const char *const failure_errors[] = {
 
 static void attempt(struct forward *f, bool fresh);
 
-/* ---- the end --------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------- */
 
-/* Frees f, but for its connection. */
-static void release(struct forward *f)
+void forward_release(struct forward *f)
 {
     worker_timer_clear(worker_self(), &f->timer);
     buffer_fini(&f->request);
@@ -67,7 +49,7 @@ static void abandon(struct forward *f)
 {
     if (f->client != NULL)
         client_close(f->client);
-    release(f);
+    forward_release(f);
 }
 
 static void log_failure(const struct forward *f, const char *what,
@@ -77,9 +59,8 @@ static void log_failure(const struct forward *f, const char *what,
              f->backend->name, f->server->host, f->server->port, error, why);
 }
 
-/* No answer has begun: says why there is none. */
-static void refuse(struct forward *f, unsigned status, const char *error,
-                   const char *why)
+void forward_refuse(struct forward *f, unsigned status, const char *error,
+                    const char *why)
 {
     struct exchange *x = f->x;
     const char *name = f->backend->name;
@@ -107,7 +88,7 @@ static void break_answer(struct forward *f, const char *error, const char *why)
     exchange_fail(x);
 }
 
-/* ---- deadlines ------------------------------------------------------------- */
+/* ---- deadlines ----------------------------------------------------------- */
 
 static uint64_t deadline_ms(const struct forward *f)
 {
@@ -131,8 +112,7 @@ static size_t pending(const struct forward *f)
                              : client_pending(f->client);
 }
 
-/* To be called when it may have changed who has to move. */
-static void set_timer(struct forward *f)
+void forward_set_timer(struct forward *f)
 {
     uint64_t ms = deadline_ms(f);
 
@@ -151,18 +131,18 @@ static void on_timer(struct timer *timer)
 
     if (f->x->status == 0 && f->expect && f->x->continue_due) {
         exchange_proceed(f->x);
-        set_timer(f);
+        forward_set_timer(f);
     } else if (pending(f) < f->pending_seen) {
-        set_timer(f); /* slow, but it moves */
+        forward_set_timer(f); /* slow, but it moves */
     } else if (f->x->status == 0) {
-        refuse(f, 504, "http_response_timeout", "no answer in time");
+        forward_refuse(f, 504, "http_response_timeout", "no answer in time");
     } else {
         break_answer(f, "connection_write_timeout",
                      "the client does not read");
     }
 }
 
-/* ---- the request ----------------------------------------------------------- */
+/* ---- the request --------------------------------------------------------- */
 
 /* Adds to what waits for a connection, or may have to be sent again. */
 static void keep(struct forward *f, const struct iovec *iov, int n)
@@ -183,7 +163,7 @@ static void send_body(struct forward *f, const struct iovec *iov, int n)
     if (f->connected)
         client_send_all(f->client, iov, n);
     else if (f->request.failed)
-        refuse(f, 502, "proxy_internal_error", "out of memory");
+        forward_refuse(f, 502, "proxy_internal_error", "out of memory");
 }
 
 static void on_request_body(struct exchange *x, const char *data, size_t len)
@@ -199,7 +179,7 @@ static void on_request_body(struct exchange *x, const char *data, size_t len)
 
     if (x->continue_due) { /* it did not wait */
         x->continue_due = false;
-        set_timer(f);
+        forward_set_timer(f);
     }
     if (x->request->chunked) {
         iov[0].iov_len = (size_t)snprintf(size, sizeof(size), "%zx\r\n", len);
@@ -213,7 +193,7 @@ static void on_request_body(struct exchange *x, const char *data, size_t len)
     if (behind > FORWARD_HIGH_WATER && !f->held) {
         f->held = true;
         exchange_read(x, false);
-        set_timer(f);
+        forward_set_timer(f);
     }
 }
 
@@ -225,7 +205,18 @@ static void on_request_end(struct exchange *x)
     if (x->request->chunked)
         send_body(f, &last, 1);
     if (x->ops != NULL)
-        set_timer(f);
+        forward_set_timer(f);
+}
+
+static void on_server_drained(struct client *c)
+{
+    struct forward *f = client_arg(c);
+
+    if (!f->held)
+        return;
+    f->held = false;
+    forward_set_timer(f);
+    exchange_read(f->x, true);
 }
 
 static void on_client_drained(struct exchange *x)
@@ -235,7 +226,7 @@ static void on_client_drained(struct exchange *x)
     if (!f->paused)
         return;
     f->paused = false;
-    set_timer(f);
+    forward_set_timer(f);
     client_read(f->client, true); /* the rest may come now, and the end */
 }
 
@@ -251,117 +242,7 @@ static const struct exchange_ops exchange_side = {
     .gone = on_client_gone,
 };
 
-/* ---- the answer ------------------------------------------------------------ */
-
-static void pass_interim(struct forward *f, const struct http_message *m)
-{
-    struct headers headers = {0};
-
-    if (m->status == 100)
-        exchange_proceed(f->x); /* if the client still waits for it */
-    else if (fields_pick_answer(&headers, m) == 0)
-        exchange_interim(f->x, m->status, &headers);
-    headers_fini(&headers);
-}
-
-static void pass_upgrade(struct forward *f, const struct http_message *m)
-{
-    struct exchange *x = f->x;
-    struct client *c = f->client;
-    struct str protocol = f->upgrade;
-    struct headers headers = {0};
-    const char *why;
-
-    if (!tunnel_granted(x->request, protocol, m, &why)) {
-        refuse(f, 502, "http_upgrade_failed", why);
-    } else if (fields_pick_answer(&headers, m) < 0) {
-        refuse(f, 502, "proxy_internal_error", "out of memory");
-    } else {
-        release(f);
-        tunnel_open(x, c, &headers, protocol);
-    }
-    headers_fini(&headers);
-}
-
-/* How the body will end for the client; the backend's own framing stays on
- * its side. */
-static enum exchange_body body_of(const struct exchange *x,
-                                  const struct http_message *m)
-{
-    if (m->status == 204 || m->status == 304)
-        return BODY_NONE;
-    if (m->has_length)
-        return BODY_LENGTH;
-    return m->chunked || m->until_close ? BODY_STREAM : BODY_NONE;
-}
-
-static void pass_head(struct forward *f, const struct http_message *m)
-{
-    struct exchange *x = f->x;
-    struct headers headers = {0};
-
-    if (fields_pick_answer(&headers, m) < 0) {
-        refuse(f, 502, "proxy_internal_error", "out of memory");
-    } else {
-        f->replayable = false;
-        buffer_fini(&f->request);
-        worker_timer_clear(worker_self(), &f->timer);
-        exchange_start(x, m->status, &headers, body_of(x, m), m->length);
-    }
-    headers_fini(&headers);
-}
-
-static void on_answer_head(struct client *c, const struct http_message *m)
-{
-    struct forward *f = client_arg(c);
-
-    if (m->status == 101)
-        pass_upgrade(f, m);
-    else if (m->status < 200)
-        pass_interim(f, m);
-    else
-        pass_head(f, m);
-}
-
-static void on_answer_body(struct client *c, const char *data, size_t len)
-{
-    struct forward *f = client_arg(c);
-
-    exchange_write(f->x, data, len);
-    if (f->paused || exchange_pending(f->x) <= FORWARD_HIGH_WATER)
-        return;
-    f->paused = true;
-    client_read(c, false);
-    set_timer(f);
-}
-
-/* A connection on which some of the request has not gone out, because the
- * answer came early, is of no use to the next one. */
-static void on_answer_end(struct client *c, bool reusable)
-{
-    struct forward *f = client_arg(c);
-    struct exchange *x = f->x;
-
-    if (reusable && x->request_done && client_pending(c) == 0)
-        backend_keep(f->backend, f->server, c);
-    else
-        client_close(c);
-    release(f);
-    exchange_finish(x); /* last: the next request may begin in here */
-}
-
-static void on_server_drained(struct client *c)
-{
-    struct forward *f = client_arg(c);
-
-    if (!f->held)
-        return;
-    f->held = false;
-    set_timer(f);
-    exchange_read(f->x, true);
-}
-
-/* ---- the connection -------------------------------------------------------- */
+/* ---- the connection ------------------------------------------------------ */
 
 static void on_connected(struct client *c)
 {
@@ -373,7 +254,7 @@ static void on_connected(struct client *c)
     f->replayable = f->idempotent && f->request.len <= REPLAY_MAX;
     if (!f->replayable)
         buffer_fini(&f->request);
-    set_timer(f);
+    forward_set_timer(f);
 }
 
 /* A kept connection that died may have died of age, before the request came
@@ -413,15 +294,15 @@ static void on_failed(struct client *c, enum client_failure failure,
         log_failure(f, "proxy.retry", error, why);
         attempt(f, true);
     } else {
-        refuse(f, 502, error, why);
+        forward_refuse(f, 502, error, why);
     }
 }
 
 static const struct client_ops client_side = {
     .connected = on_connected,
-    .head = on_answer_head,
-    .body = on_answer_body,
-    .end = on_answer_end,
+    .head = answer_on_head,
+    .body = answer_on_body,
+    .end = answer_on_end,
     .drained = on_server_drained,
     .failed = on_failed,
 };
@@ -441,12 +322,12 @@ static void attempt(struct forward *f, bool fresh)
                            &client_side, f);
     f->client = c;
     if (c == NULL)
-        refuse(f, 502, "proxy_internal_error", "out of memory");
+        forward_refuse(f, 502, "proxy_internal_error", "out of memory");
     else if (f->reused)
         on_connected(c);
 }
 
-/* ---- the beginning --------------------------------------------------------- */
+/* ---- the beginning ------------------------------------------------------- */
 
 static bool is_idempotent(struct str method)
 {
@@ -523,7 +404,7 @@ void forward_exchange(struct exchange *x, const struct backend *b)
     x->ops = &exchange_side;
     write_request(f);
     if (f->request.failed)
-        refuse(f, 502, "proxy_internal_error", "out of memory");
+        forward_refuse(f, 502, "proxy_internal_error", "out of memory");
     else
         attempt(f, false);
 }

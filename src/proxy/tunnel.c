@@ -15,7 +15,7 @@
 /* Other protocols may do with one direction for as long as something moves. */
 #define OTHER_END_MS 60000
 
-/* ---- who may --------------------------------------------------------------- */
+/* ---- who may ------------------------------------------------------------- */
 
 static bool is_websocket(struct str protocol)
 {
@@ -103,7 +103,7 @@ bool tunnel_granted(const struct http_message *request, struct str protocol,
            str_eq(only_field(answer, "Sec-WebSocket-Accept"), str_of(want));
 }
 
-/* ---- the octets ------------------------------------------------------------ */
+/* ---- the octets ---------------------------------------------------------- */
 
 struct tunnel {
     struct exchange *x;
