@@ -49,7 +49,7 @@ struct source {
     struct note note;                          /* "look at the readers" */
     bool note_posted;                          /* (l) */
     bool fresh_reader;                         /* (l) one has come since */
-    struct source *next, **prev;               /* of this worker */
+    struct source *next, **prev;               /* (l) of all_sources */
     struct timer retry, linger;
     enum source_run run;                       /* written under (l) as well */
     unsigned failures;                         /* in a row */
@@ -68,7 +68,8 @@ static pthread_mutex_t source_lock = PTHREAD_MUTEX_INITIALIZER;
 static const struct source_type *const *known_types;
 static struct worker *const *known_workers;
 static unsigned known_worker_count;
-static _Thread_local struct source *my_sources;
+static struct source *all_sources; /* (l) */
+static bool stopping;              /* (l) no source starts any more */
 
 void source_setup(const struct source_type *const *types,
                   struct worker *const *workers, unsigned worker_count)
@@ -168,15 +169,19 @@ static void free_source(struct source *s)
 {
     if (s->type->fini != NULL)
         s->type->fini(s);
-    worker_timer_clear(s->worker, &s->retry);
-    worker_timer_clear(s->worker, &s->linger);
-    *s->prev = s->next;
-    if (s->next != NULL)
-        s->next->prev = s->prev;
     snapshot_unref(&s->snapshot);
     channel_unref(&s->channel);
     free(s->repeats);
     free(s);
+}
+
+/* Under the lock. */
+static void unlist(struct source *s)
+{
+    s->channel->source = NULL;
+    *s->prev = s->next;
+    if (s->next != NULL)
+        s->next->prev = s->prev;
 }
 
 /* Nobody reads, and nobody is about to: a reader joins before it asks for the
@@ -188,7 +193,7 @@ static bool detach(struct source *s)
     pthread_mutex_lock(&source_lock);
     gone = !s->note_posted && !is_wanted(s);
     if (gone)
-        s->channel->source = NULL;
+        unlist(s);
     pthread_mutex_unlock(&source_lock);
     return gone;
 }
@@ -249,21 +254,16 @@ static void run_note(struct note *note)
 {
     struct source *s =
         (struct source *)((char *)note - offsetof(struct source, note));
-    bool fresh;
+    bool fresh, stopped;
 
     pthread_mutex_lock(&source_lock);
     s->note_posted = false;
     fresh = s->fresh_reader;
     s->fresh_reader = false;
+    stopped = stopping;
     pthread_mutex_unlock(&source_lock);
-    if (s->prev == NULL) { /* its first note, on its own worker */
-        s->next = my_sources;
-        if (s->next != NULL)
-            s->next->prev = &s->next;
-        s->prev = &my_sources;
-        my_sources = s;
-    }
-    look(s, fresh);
+    if (!stopped)
+        look(s, fresh);
 }
 
 /* Under the lock. */
@@ -298,6 +298,17 @@ static unsigned pick_worker(const char *name)
     for (; *name != '\0'; name++)
         h = (h ^ (unsigned char)*name) * 16777619u;
     return h % known_worker_count;
+}
+
+/* Under the lock. */
+static void list(struct source *s)
+{
+    s->channel->source = s;
+    s->next = all_sources;
+    if (s->next != NULL)
+        s->next->prev = &s->next;
+    s->prev = &all_sources;
+    all_sources = s;
 }
 
 static struct source *new_source(const struct source_type *type,
@@ -341,9 +352,10 @@ void source_ensure(struct channel *channel, struct snapshot *snapshot,
         return; /* publish: the backend comes to us */
     pthread_mutex_lock(&source_lock);
     s = channel->source;
-    if (s == NULL) {
+    if (s == NULL && !stopping) {
         s = new_source(type, channel, snapshot, settings, path);
-        channel->source = s;
+        if (s != NULL)
+            list(s);
     }
     if (s != NULL) {
         s->fresh_reader = true;
@@ -353,20 +365,46 @@ void source_ensure(struct channel *channel, struct snapshot *snapshot,
     pthread_mutex_unlock(&source_lock);
     if (s != NULL)
         channel_set_watch(channel, on_readers, NULL);
-    else
-        log_warn_limited("source.failed", "reason=\"out of memory\"");
 }
 
-void source_stop_all(void)
+/* The next source of this worker, from s (included) on. */
+static struct source *next_here(struct source *s)
 {
-    for (struct source *s = my_sources, *next; s != NULL; s = next) {
-        next = s->next;
+    while (s != NULL && s->worker != worker_self())
+        s = s->next;
+    return s;
+}
+
+/* Sources stay listed until source_fini(), so the list may be walked with the
+ * lock let go in between. */
+void source_stop_here(void)
+{
+    struct source *s;
+
+    pthread_mutex_lock(&source_lock);
+    stopping = true;
+    s = next_here(all_sources);
+    pthread_mutex_unlock(&source_lock);
+    while (s != NULL) {
+        worker_timer_clear(s->worker, &s->retry);
+        worker_timer_clear(s->worker, &s->linger);
         halt(s);
+        become(s, SOURCE_IDLE);
         pthread_mutex_lock(&source_lock);
-        s->channel->source = NULL;
+        s = next_here(s->next);
         pthread_mutex_unlock(&source_lock);
+    }
+}
+
+void source_fini(void)
+{
+    while (all_sources != NULL) {
+        struct source *s = all_sources;
+
+        unlist(s);
         free_source(s);
     }
+    stopping = false;
 }
 
 /* ---- what it brings -------------------------------------------------------- */

@@ -65,8 +65,11 @@ void source_setup(const struct source_type *const *types,
  * happens for the type "publish".  path is copied.  Any worker. */
 void source_ensure(struct channel *channel, struct snapshot *snapshot,
                    const struct source_settings *settings, struct str path);
-/* On a worker that is about to stop: ends the sources that run there. */
-void source_stop_all(void);
+/* On a worker that is about to stop: ends the sources that run there.  None
+ * starts anywhere from then on. */
+void source_stop_here(void);
+/* Frees them all; every worker has stopped. */
+void source_fini(void);
 
 /* State and last fault for people, as JSON members ("state":"open",...), or
  * nothing where the channel has no source. */

@@ -90,7 +90,7 @@ struct worker *worker_new(unsigned index, void *owner)
     return w;
 
 fail:
-    worker_join(w);
+    worker_free(w);
     return NULL;
 }
 
@@ -139,6 +139,15 @@ void worker_join(struct worker *w)
 {
     if (w->thread != 0)
         pthread_join(w->thread, NULL);
+    w->thread = 0;
+}
+
+void worker_free(struct worker *w)
+{
+    struct note *late;
+
+    while ((late = mailbox_take(&w->mailbox)) != NULL)
+        run_notes(late);
     if (w->wake_event != NULL)
         event_free(w->wake_event);
     if (w->tick_event != NULL)

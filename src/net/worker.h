@@ -42,8 +42,10 @@ struct worker *worker_new(unsigned index, void *owner);
 int worker_start(struct worker *w);
 /* Ends the loop, from the worker itself (a note). */
 void worker_stop(struct worker *w);
-/* Waits for the thread, if it was started, and frees. */
+/* Waits for the thread, if it was started. */
 void worker_join(struct worker *w);
+/* Runs what notes came too late, and frees.  All threads have been joined. */
+void worker_free(struct worker *w);
 
 /* Puts a note into w's mailbox.  Any thread; from w itself it costs no wake-up
  * and runs before the loop sleeps again. */

@@ -232,7 +232,7 @@ static void drain_part(struct note *n)
     part->http.draining = part->admin.draining = true;
     part->drain_until_us =
         clock_now_us() + part->config->limits.drain_ms * 1000;
-    source_stop_all();
+    source_stop_here();
     for (c = LIST_FIRST(&w->conns); c != NULL; c = next) {
         next = LIST_NEXT(c, link);
         if (c->ops->drain != NULL && !c->lingering)
@@ -350,16 +350,16 @@ static void server_fini(struct server *s)
 {
     struct config *next = atomic_load(&s->next);
 
+    for (unsigned i = 0; s->parts != NULL && i < s->worker_count; i++)
+        if (s->parts[i].worker != NULL)
+            worker_join(s->parts[i].worker);
     for (unsigned i = 0; s->parts != NULL && i < s->worker_count; i++) {
-        struct server_worker *part = &s->parts[i];
-
-        if (part->worker == NULL)
-            continue;
-        if (part->worker->thread == 0)
-            close_listeners(part);
-        worker_join(part->worker);
-        config_unref(&part->config);
+        close_listeners(&s->parts[i]);
+        if (s->parts[i].worker != NULL)
+            worker_free(s->parts[i].worker);
+        config_unref(&s->parts[i].config);
     }
+    source_fini();
     hub_fini(&s->hub);
     config_unref(&next);
     config_unref(&s->config);
