@@ -1,5 +1,4 @@
 /* The command line. */
-/* In angle brackets, as this directory has a config.h of its own. */
 #include <config.h>
 
 #include <stdio.h>
@@ -7,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/config.h"
+#include "config/config.h"
 #include "server/server.h"
 
 #define EXIT_USAGE 2

@@ -1,6 +1,5 @@
 #include "server/server.h"
 
-/* In angle brackets, as this directory has a config.h of its own. */
 #include <config.h>
 
 #include <errno.h>
@@ -438,44 +437,57 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     hub_sweep(&((struct server *)arg)->hub, clock_now_us(), CHANNEL_IDLE_US);
 }
 
-/* The main thread: signals and the sweep, until the workers have drained. */
-static void supervise(struct server *s)
+/* What the main thread waits for. */
+struct watch {
+    struct event_base *base;
+    struct event *events[4];
+};
+
+/* Before anything listens: a signal that comes while we start is not lost. */
+static int watch_init(struct watch *w, struct server *s)
 {
-    struct event_base *base = event_base_new();
-    struct event *events[] = {
-        evsignal_new(base, SIGTERM, on_terminate, s),
-        evsignal_new(base, SIGINT, on_terminate, s),
-        evsignal_new(base, SIGHUP, on_reload, s),
-        event_new(base, -1, EV_PERSIST, on_sweep, s),
-    };
     const struct timeval sweep = {SWEEP_S, 0};
 
+    *w = (struct watch){.base = event_base_new()};
+    if (w->base == NULL)
+        return -1;
+    w->events[0] = evsignal_new(w->base, SIGTERM, on_terminate, s);
+    w->events[1] = evsignal_new(w->base, SIGINT, on_terminate, s);
+    w->events[2] = evsignal_new(w->base, SIGHUP, on_reload, s);
+    w->events[3] = event_new(w->base, -1, EV_PERSIST, on_sweep, s);
     for (int i = 0; i < 4; i++)
-        event_add(events[i], i == 3 ? &sweep : NULL);
-    while (!atomic_load(&s->draining))
-        event_base_loop(base, EVLOOP_ONCE);
-    /* A second signal does not wait for the drain. */
-    event_free(events[3]);
-    event_free(events[2]);
-    event_free(events[1]);
-    event_free(events[0]);
-    event_base_free(base);
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGINT, SIG_DFL);
+        if (w->events[i] == NULL ||
+            event_add(w->events[i], i == 3 ? &sweep : NULL) < 0)
+            return -1;
+    return 0;
+}
+
+/* From here on a second signal ends us at once. */
+static void watch_fini(struct watch *w)
+{
+    for (int i = 0; i < 4; i++)
+        if (w->events[i] != NULL)
+            event_free(w->events[i]);
+    if (w->base != NULL)
+        event_base_free(w->base);
 }
 
 int server_run(struct config *config)
 {
-    struct server s;
+    struct server s = {0};
+    struct watch watch;
     int rc;
 
     signal(SIGPIPE, SIG_IGN);
     evthread_use_pthreads();
-    rc = server_init(&s, config);
+    rc = watch_init(&watch, &s);
+    if (rc == 0)
+        rc = server_init(&s, config);
     if (rc == 0)
         rc = start_workers(&s);
-    if (rc == 0)
-        supervise(&s);
+    while (rc == 0 && !atomic_load(&s.draining))
+        event_base_loop(watch.base, EVLOOP_ONCE);
+    watch_fini(&watch);
     server_fini(&s);
     if (rc == 0)
         log_info("stop", "reason=drained");

@@ -6,11 +6,9 @@
 #include "hub/hub.h"
 #include "http/exchange.h"
 #include "net/worker.h"
-#include "server/config.h"
+#include "config/config.h"
 
 struct listener;
-
-#define LISTENERS_MAX 16 /* addresses; config.c allows no more */
 
 struct server;
 
@@ -20,7 +18,7 @@ struct server_worker {
     struct worker *worker;
     struct config *config; /* a reference: the one that new requests see */
     struct service http, admin;
-    struct listener *listeners[LISTENERS_MAX + 1];
+    struct listener *listeners[CONFIG_LISTEN_MAX + 1];
     unsigned listener_count;
     struct note begin_note, reload_note, drain_note;
     struct timer drain_timer;

@@ -22,9 +22,11 @@ HELD_MAX = 48 * MIB  # what ASan keeps of freed memory included
 
 
 def proxying(*backends, limits=None, **settings):
-    """A config that proxies everything to servers of one backend."""
+    """A config that proxies everything to servers of one backend; with one
+    worker, since each has connections of its own."""
     urls = [b if isinstance(b, str) else b.url for b in backends]
     return {
+        "workers": 1,
         "backends": {"app": {"servers": urls, **settings}},
         "routes": [{"path": "/*", "proxy": "app"}],
         **({"limits": limits} if limits else {}),
@@ -527,7 +529,7 @@ def test_the_next_server_is_tried(penstock, backend):
 
 def test_servers_take_turns(penstock, backend):
     first, second = backend(), backend()
-    server = penstock(proxying(first, second) | {"workers": 1})
+    server = penstock(proxying(first, second))
     for _ in range(6):
         server.get("/")
     assert (len(first.requests), len(second.requests)) == (3, 3)

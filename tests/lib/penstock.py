@@ -23,18 +23,23 @@ class Penstock:
                        **config}
         self.file = directory / f"{name}.json"
         self.args = list(args)
-        self.lines = []
+        self.lines = []   # of the log
+        self.access = []  # of the access log
         self.process = None
 
     def start(self, timeout=20):
         self.write_config()
         self.process = subprocess.Popen(
             [BINARY, "run", str(self.file), *self.args],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, errors="replace",
             env=os.environ | self.sanitizer_options())
-        self.thread = threading.Thread(target=self.follow, daemon=True)
-        self.thread.start()
+        self.threads = [
+            threading.Thread(target=self.follow, args=pair, daemon=True)
+            for pair in ((self.process.stderr, self.lines),
+                         (self.process.stdout, self.access))]
+        for thread in self.threads:
+            thread.start()
         kinds = ["http"] * len(self.config["listen"])
         if self.config["admin"]:
             kinds.append("admin")
@@ -61,9 +66,17 @@ class Penstock:
         self.config = config or self.config
         self.file.write_text(json.dumps(self.config, indent=2))
 
-    def follow(self):
-        for line in self.process.stderr:
-            self.lines.append(line.rstrip("\n"))
+    @staticmethod
+    def follow(pipe, lines):
+        with pipe:
+            for line in pipe:
+                lines.append(line.rstrip("\n"))
+
+    def followed(self):
+        """Everything that it said has been read: it has ended."""
+        for thread in self.threads:
+            thread.join(5)
+        self.process = None
 
     def listening(self, kinds):
         ports = {}
@@ -83,7 +96,8 @@ class Penstock:
         def step():
             value = cond()
             if not value and self.process.poll() is not None:
-                self.thread.join(5)
+                for thread in self.threads:
+                    thread.join(5)
                 raise AssertionError(
                     f"penstock ended with {self.process.returncode} while "
                     f"waiting for {what}:\n{self.log()}")
@@ -113,18 +127,14 @@ class Penstock:
             process.wait()
             raise AssertionError(f"no end {timeout} s after SIGTERM") from None
         finally:
-            self.thread.join(5)
-            process.stderr.close()
-            self.process = None
+            self.followed()
         assert not SANITIZER.search(self.log()), "a sanitizer reported"
         assert code == 0, f"exit status {code} after SIGTERM"
 
     def kill(self):
         self.process.kill()
         self.process.wait()
-        self.thread.join(5)
-        self.process.stderr.close()
-        self.process = None
+        self.followed()
 
     def rss(self):
         """Resident octets."""

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "server/config.h"
+#include "config/config.h"
 
 static int parse(struct config **out, const char *text, struct buffer *errors)
 {

@@ -1,4 +1,4 @@
-/* Unit tests of src/server/document.c; what it says of a text that is not JSON
+/* Unit tests of src/config/document.c; what it says of a text that is not JSON
  * is in test_config.c. */
 #include <errno.h>
 #include <setjmp.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "server/document.h"
+#include "config/document.h"
 
 /* The lines of all values of text by path, as "path:line path:line ". */
 static void list(const struct node *n, struct buffer *out)

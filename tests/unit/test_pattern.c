@@ -1,11 +1,11 @@
-/* Unit tests of src/server/pattern.c. */
+/* Unit tests of src/config/pattern.c. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "server/pattern.h"
+#include "config/pattern.h"
 
 static struct pattern make(const char *text)
 {

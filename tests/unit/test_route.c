@@ -1,11 +1,11 @@
-/* Unit tests of src/server/route.c. */
+/* Unit tests of src/config/route.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "server/config.h"
+#include "config/config.h"
 
 static const char text[] =
     "{\"listen\": \":80\", \"admin\": \"127.0.0.1:81\", \"backends\": {\"app\": "

@@ -1,4 +1,4 @@
-/* Unit tests of src/server/schema.c. */
+/* Unit tests of src/config/schema.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "server/config_priv.h"
+#include "config/config_priv.h"
 
 /* What print writes; the caller's to free. */
 static char *printed(void (*print)(FILE *out))

@@ -1,4 +1,4 @@
-/* Unit tests of src/server/units.c. */
+/* Unit tests of src/config/units.c. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "server/units.h"
+#include "config/units.h"
 
 static void durations_have_five_units(void **state)
 {

@@ -1,5 +1,5 @@
 /* The table of config.def, and the walk over it. */
-#include "server/config_priv.h"
+#include "config/config_priv.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-#include "server/units.h"
+#include "config/units.h"
 
 #define STRUCT_top     struct config
 #define STRUCT_log     struct config
@@ -44,7 +44,7 @@
     {.scope = SCOPE_##o, .name = k, .type = KEY_LATER_VALUE, .values = value},
 
 const struct config_key config_keys[] = {
-#include "server/config.def"
+#include "config/config.def"
 };
 const size_t config_key_count = sizeof(config_keys) / sizeof(*config_keys);
 

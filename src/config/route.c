@@ -1,5 +1,5 @@
 /* Which route serves a request, or a channel. */
-#include "server/config_priv.h"
+#include "config/config_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "server/pattern.h"
+#include "config/pattern.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* The keys of a route that are more than a number. */
-#include "server/config_priv.h"
+#include "config/config_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "server/faults.h"
+#include "config/faults.h"
 
 #include <stdarg.h>
 #include <stdio.h>

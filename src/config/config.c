@@ -1,5 +1,5 @@
 /* Loading the config file, and letting it go. */
-#include "server/config_priv.h"
+#include "config/config_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 /* What config.def says, for machines and for people. */
-#include "server/config_priv.h"
+#include "config/config_priv.h"
 
 #include <stdlib.h>
 
-#include "server/units.h"
+#include "config/units.h"
 
 static const char *const scope_names[SCOPE_N] = {
     [SCOPE_top] = "top",         [SCOPE_admin] = "admin",

@@ -1,4 +1,4 @@
-#include "server/document.h"
+#include "config/document.h"
 
 #include <errno.h>
 #include <stdlib.h>

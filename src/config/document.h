@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "server/faults.h"
+#include "config/faults.h"
 
 #define DOCUMENT_NODES_MAX 1000000 /* values; more is no config file */
 

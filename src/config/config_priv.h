@@ -3,8 +3,8 @@
 #ifndef PENSTOCK_SERVER_CONFIG_PRIV_H
 #define PENSTOCK_SERVER_CONFIG_PRIV_H
 
-#include "server/config.h"
-#include "server/document.h"
+#include "config/config.h"
+#include "config/document.h"
 
 #define SECOND 1000ull /* in ms */
 #define HOUR   (3600 * SECOND)
@@ -121,7 +121,7 @@ int config_index(struct config *c);
 #define OBJECT(...)
 #define LATER(...)
 #define LATER_VALUE(...)
-#include "server/config.def"
+#include "config/config.def"
 #undef OWN
 #undef DURATION
 #undef SECONDS

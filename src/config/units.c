@@ -1,4 +1,4 @@
-#include "server/units.h"
+#include "config/units.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -11,7 +11,7 @@
 #include "base/snapshot.h"
 #include "feed/settings.h"
 #include "proxy/backend.h"
-#include "server/pattern.h"
+#include "config/pattern.h"
 
 enum transport_kind { /* as bits, and in the order of design */
     KIND_POLL,

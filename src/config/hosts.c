@@ -1,5 +1,5 @@
 /* The keys that name hosts: listen, admin and backends. */
-#include "server/config_priv.h"
+#include "config/config_priv.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
