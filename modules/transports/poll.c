@@ -6,6 +6,7 @@
 
 #include "base/meter.h"
 #include "feed/batch.h"
+#include "http/date.h"
 #include "modules.h"
 
 static void add_cache_control(struct answer_headers *a,

@@ -1,6 +1,6 @@
 /* settings.h - what a route says about its history, readers and source: the
  * part of the configuration that the hub's side of the house reads.  Filled by
- * server/config.c, fixed afterwards; lives as long as its struct config. */
+ * config/config.c, fixed afterwards; lives as long as its struct config. */
 #ifndef PENSTOCK_FEED_SETTINGS_H
 #define PENSTOCK_FEED_SETTINGS_H
 

@@ -6,7 +6,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/logging.h"
-#include "http/exchange.h"
+#include "http/date.h"
 #include "wire/json.h"
 
 static _Atomic int form = ACCESS_LOG_TEXT;
@@ -29,25 +29,25 @@ static struct str shortened(struct str s)
     return (struct str){s.p, s.n > 512 ? 512 : s.n};
 }
 
-static void write_json(const struct exchange *x, const char *peer, double ms)
+static void write_json(const struct access_line *l)
 {
     uint64_t now = clock_wall_ms();
 
     buffer_printf(&lines, "{\"time\":%llu.%03u", (unsigned long long)now / 1000,
                   (unsigned)(now % 1000));
-    add_json_field("client", str_of(peer));
-    add_json_field("method", x->request->method);
-    add_json_field("target", shortened(x->request->target));
-    buffer_printf(&lines, ",\"status\":%u,\"bytes\":%llu,\"ms\":%.3f", x->status,
-                  (unsigned long long)x->sent_bytes, ms);
-    if (x->route != NULL)
-        add_json_field("route", str_of(x->route));
-    buffer_printf(&lines, ",\"held\":%s}\n", x->following ? "true" : "false");
+    add_json_field("client", str_of(l->client));
+    add_json_field("method", l->method);
+    add_json_field("target", shortened(l->target));
+    buffer_printf(&lines, ",\"status\":%u,\"bytes\":%llu,\"ms\":%.3f",
+                  l->status, (unsigned long long)l->sent_bytes, l->ms);
+    if (l->route != NULL)
+        add_json_field("route", str_of(l->route));
+    buffer_printf(&lines, ",\"held\":%s}\n", l->held ? "true" : "false");
 }
 
-static void write_text(const struct exchange *x, const char *peer, double ms)
+static void write_text(const struct access_line *l)
 {
-    struct str target = shortened(x->request->target);
+    struct str target = shortened(l->target);
     char date[HTTP_DATE_LEN + 1];
 
     http_date(date, clock_wall_ms());
@@ -55,25 +55,23 @@ static void write_text(const struct exchange *x, const char *peer, double ms)
     buffer_printf(&lines,
                   "[%s] client=%s method=%.*s target=\"%.*s\" status=%u "
                   "bytes=%llu ms=%.3f route=%s%s\n",
-                  date, peer, STR_ARG(x->request->method), STR_ARG(target),
-                  x->status, (unsigned long long)x->sent_bytes, ms,
-                  x->route != NULL ? x->route : "-",
-                  x->following ? " held" : "");
+                  date, l->client, STR_ARG(l->method), STR_ARG(target),
+                  l->status, (unsigned long long)l->sent_bytes, l->ms,
+                  l->route != NULL ? l->route : "-", l->held ? " held" : "");
 }
 
-void accesslog_write(const struct exchange *x)
+bool accesslog_enabled(void)
 {
-    char peer[64];
-    double ms = (double)(clock_now_us() - x->started_us) / 1000;
-    int now = atomic_load_explicit(&form, memory_order_relaxed);
+    return atomic_load_explicit(&form, memory_order_relaxed) !=
+           ACCESS_LOG_OFF;
+}
 
-    if (now == ACCESS_LOG_OFF || x->request == NULL)
-        return;
-    exchange_peer(x, peer, sizeof(peer));
-    if (now == ACCESS_LOG_JSON)
-        write_json(x, peer, ms);
+void accesslog_write(const struct access_line *line)
+{
+    if (atomic_load_explicit(&form, memory_order_relaxed) == ACCESS_LOG_JSON)
+        write_json(line);
     else
-        write_text(x, peer, ms);
+        write_text(line);
     if (lines.len > 32768 || lines.failed)
         accesslog_flush();
 }

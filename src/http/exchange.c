@@ -3,10 +3,10 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "http/accesslog.h"
+#include "http/status.h"
 #include "wire/json.h"
 
 void exchange_begin(struct exchange *x, const struct service *service,
@@ -24,10 +24,28 @@ void exchange_begin(struct exchange *x, const struct service *service,
     };
 }
 
+static void log_access(const struct exchange *x)
+{
+    char peer[64];
+
+    if (x->request == NULL || !accesslog_enabled())
+        return;
+    accesslog_write(&(struct access_line){
+        .client = exchange_peer(x, peer, sizeof(peer)),
+        .method = x->request->method,
+        .target = x->request->target,
+        .route = x->route,
+        .status = x->status,
+        .sent_bytes = x->sent_bytes,
+        .ms = (double)(clock_now_us() - x->started_us) / 1000,
+        .held = x->following,
+    });
+}
+
 void exchange_end(struct exchange *x)
 {
     assert(x->busy);
-    accesslog_write(x);
+    log_access(x);
     x->busy = false;
     x->request = NULL;
     x->ops = NULL;
@@ -143,7 +161,7 @@ void exchange_proceed(struct exchange *x)
 void exchange_follow(struct exchange *x, uint64_t dead_after_ms)
 {
     x->following = true;
-    accesslog_write(x);
+    log_access(x);
     x->request = NULL;
     x->protocol->follow(x, dead_after_ms);
 }
@@ -172,66 +190,4 @@ void answer_add(struct answer_headers *a, const char *name, struct str value)
 {
     assert(a->headers.count < HEADERS_ON_STACK);
     a->list[a->headers.count++] = (struct header){str_of(name), value};
-}
-
-const char *status_reason(unsigned status)
-{
-    switch (status) {
-    case 100: return "Continue";
-    case 101: return "Switching Protocols";
-    case 103: return "Early Hints";
-    case 200: return "OK";
-    case 201: return "Created";
-    case 202: return "Accepted";
-    case 204: return "No Content";
-    case 206: return "Partial Content";
-    case 301: return "Moved Permanently";
-    case 302: return "Found";
-    case 303: return "See Other";
-    case 304: return "Not Modified";
-    case 307: return "Temporary Redirect";
-    case 308: return "Permanent Redirect";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 406: return "Not Acceptable";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 410: return "Gone";
-    case 413: return "Content Too Large";
-    case 414: return "URI Too Long";
-    case 415: return "Unsupported Media Type";
-    case 417: return "Expectation Failed";
-    case 421: return "Misdirected Request";
-    case 426: return "Upgrade Required";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    default: return "Status";
-    }
-}
-
-void http_date(char out[HTTP_DATE_LEN + 1], uint64_t wall_ms)
-{
-    static const char *const days[] = {"Sun", "Mon", "Tue", "Wed",
-                                       "Thu", "Fri", "Sat"};
-    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr",
-                                         "May", "Jun", "Jul", "Aug",
-                                         "Sep", "Oct", "Nov", "Dec"};
-    time_t seconds = (time_t)(wall_ms / 1000);
-    struct tm tm;
-
-    gmtime_r(&seconds, &tm);
-    snprintf(out, HTTP_DATE_LEN + 1, "%s, %02u %s %04u %02u:%02u:%02u GMT",
-             days[tm.tm_wday], (unsigned)tm.tm_mday % 100,
-             months[tm.tm_mon], (unsigned)(tm.tm_year + 1900) % 10000,
-             (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
-             (unsigned)tm.tm_sec % 100);
 }

@@ -154,12 +154,6 @@ size_t exchange_pending(const struct exchange *x);
 /* The client's address, without port. */
 const char *exchange_peer(const struct exchange *x, char *out, size_t cap);
 
-/* "Not Found" and the like. */
-const char *status_reason(unsigned status);
-/* Writes an IMF-fixdate (RFC 9110 5.6.7) of 29 octets and its end. */
-#define HTTP_DATE_LEN 29
-void http_date(char out[HTTP_DATE_LEN + 1], uint64_t wall_ms);
-
 /* For protocols: an exchange begins; ends (it is logged). */
 void exchange_begin(struct exchange *x, const struct service *service,
                     const struct http_message *request);

@@ -9,7 +9,9 @@
 #include "base/clock.h"
 #include "base/logging.h"
 #include "base/meter.h"
+#include "http/date.h"
 #include "http/exchange.h"
+#include "http/status.h"
 #include "net/conn.h"
 #include "net/worker.h"
 

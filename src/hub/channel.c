@@ -7,7 +7,6 @@
 #include "base/meter.h"
 #include "hub/hub.h"
 #include "hub/idempotency.h"
-#include "hub/reader.h"
 
 struct channel *channel_new(struct hub *hub, struct str name, unsigned workers,
                             const struct history_bounds *bounds)
@@ -16,8 +15,8 @@ struct channel *channel_new(struct hub *hub, struct str name, unsigned workers,
 
     if (c == NULL)
         return NULL;
-    c->audiences = calloc(workers, sizeof(struct audience *));
-    if (c->audiences == NULL) {
+    c->seats = calloc(workers, sizeof(struct seat *));
+    if (c->seats == NULL) {
         free(c);
         return NULL;
     }
@@ -45,11 +44,12 @@ void channel_unref(struct channel **cp)
         atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
         return;
     for (unsigned i = 0; i < c->hub->workers; i++)
-        audience_free(c->audiences[i]);
+        if (c->seats[i] != NULL)
+            c->seats[i]->free(c->seats[i]);
     history_fini(&c->history);
     idempotency_free(c->idempotency);
     pthread_mutex_destroy(&c->lock);
-    free(c->audiences);
+    free(c->seats);
     free(c);
 }
 
@@ -71,8 +71,7 @@ static void wake(struct channel *c, uint64_t waiting)
         unsigned worker = (unsigned)__builtin_ctzll(waiting);
 
         waiting &= waiting - 1;
-        c->hub->post(c->hub->post_arg, worker,
-                     audience_note(c->audiences[worker]));
+        c->hub->post(c->hub->post_arg, worker, &c->seats[worker]->note);
     }
 }
 

@@ -13,11 +13,16 @@
 
 #define CHANNEL_NAME_MAX 1024 /* octets; what a URL may make us keep as a key */
 
-struct audience;
 struct channel;
 struct hub;
 struct idempotency;
 struct source;
+
+/* Where a worker waits for a channel: an audience's first member (reader.h). */
+struct seat {
+    struct note note;                /* posted by whoever takes its bit */
+    void (*free)(struct seat *seat); /* with the channel */
+};
 
 /* Told when a channel gets its first reader and when it loses its last one,
  * on the thread where that happens, no lock held. */
@@ -30,11 +35,11 @@ struct channel {
     struct hub *hub;                 /* (i) */
     pthread_mutex_t lock;
     struct history history;          /* (c) */
-    uint64_t waiting;                /* (c) bit per worker: its audience has
+    uint64_t waiting;                /* (c) bit per worker: its seat has
                                       * seen all there is, and wants a wake-up */
     bool ended;                      /* (c) deleted: readers are to leave */
     struct idempotency *idempotency; /* (c) NULL until a key is used */
-    struct audience **audiences;     /* (c) per worker, NULL until needed */
+    struct seat **seats;             /* (c) per worker, NULL until needed */
     atomic_uint readers;             /* (a) */
     _Atomic uint64_t used_us;        /* (a) last append, join or leave */
     channel_watch_fn *watch;         /* (c) set once, by the source */

@@ -21,7 +21,7 @@ struct pass {
 
 /* Its worker's own. */
 struct audience {
-    struct note note;         /* posted by whoever takes its waiting bit */
+    struct seat seat;         /* first: its note runs a pass */
     struct channel *channel;  /* owns us */
     unsigned worker;
     struct reader **readers;
@@ -36,15 +36,10 @@ struct audience {
 
 static void audience_run(struct note *note);
 
-struct note *audience_note(struct audience *a)
+static void audience_free(struct seat *seat)
 {
-    return &a->note;
-}
+    struct audience *a = (struct audience *)seat;
 
-void audience_free(struct audience *a)
-{
-    if (a == NULL)
-        return;
     assert(a->count == 0 && a->pass == NULL);
     free(a->readers);
     free(a);
@@ -56,7 +51,8 @@ static struct audience *audience_new(struct channel *c, unsigned worker)
 
     if (a == NULL)
         return NULL;
-    a->note.run = audience_run;
+    a->seat.note.run = audience_run;
+    a->seat.free = audience_free;
     a->channel = c;
     a->worker = worker;
     return a;
@@ -68,11 +64,11 @@ static struct audience *audience_of(struct channel *c, unsigned worker)
     struct audience *a;
 
     pthread_mutex_lock(&c->lock);
-    a = c->audiences[worker];
+    a = (struct audience *)c->seats[worker];
     if (a == NULL) {
         a = audience_new(c, worker);
-        c->audiences[worker] = a;
         if (a != NULL) {
+            c->seats[worker] = &a->seat;
             a->epoch = c->history.epoch;
             a->seen_seq = c->history.next_seq;
             c->waiting |= UINT64_C(1) << worker;

@@ -82,9 +82,4 @@ bool reader_dry(const struct reader *r);
 /* The id of the message before its cursor: where it is now. */
 size_t reader_position(const struct reader *r, char id[ID_MAX]);
 
-/* The channel's: frees what audience it had. */
-void audience_free(struct audience *a);
-/* The channel's, when it wakes: the note that runs a pass. */
-struct note *audience_note(struct audience *a);
-
 #endif

@@ -66,6 +66,12 @@ void conn_open(struct conn *c, int fd, const struct conn_ops *ops,
     watch(c, reading && !connecting, connecting);
 }
 
+/* Nothing is freed inside its own callback, but when the round is over. */
+static void free_later(struct note *note)
+{
+    free((char *)note - offsetof(struct conn, free_note));
+}
+
 void conn_close(struct conn *c, bool reset)
 {
     struct worker *w = c->worker;
@@ -85,19 +91,9 @@ void conn_close(struct conn *c, bool reset)
     c->out = NULL;
     LIST_REMOVE(c, link);
     w->conn_count--;
-    c->link.le_next = w->dead;
-    w->dead = c;
+    c->free_note.run = free_later;
+    worker_post(w, &c->free_note);
     c->ops->closed(c);
-}
-
-void conn_free_dead(struct worker *w)
-{
-    while (w->dead != NULL) {
-        struct conn *c = w->dead;
-
-        w->dead = c->link.le_next;
-        free(c);
-    }
 }
 
 static void half_close(struct conn *c)

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "base/mailbox.h"
 #include "net/timer.h"
 
 struct conn;
@@ -39,9 +40,12 @@ struct conn_ops {
 };
 
 struct conn {
-    LIST_ENTRY(conn) link;     /* worker->conns, or next dead */
+    LIST_ENTRY(conn) link;     /* worker->conns */
     struct event event;
-    struct timer timer;
+    union {
+        struct timer timer;
+        struct note free_note; /* once it is dead */
+    };
     struct worker *worker;
     const struct conn_ops *ops;
     struct evbuffer *out;      /* NULL when nothing is kept */
@@ -89,9 +93,6 @@ void conn_read(struct conn *c, bool on);
 void conn_set_dead_after(struct conn *c, uint64_t ms);
 /* Sets (0: clears) the one deadline. */
 void conn_set_timer(struct conn *c, uint64_t delay_ms);
-
-/* The worker's: frees those closed in this round. */
-void conn_free_dead(struct worker *w);
 
 /* "127.0.0.1:1234" or "[::1]:1234" of the other end; "unix" otherwise. */
 const char *conn_peer(const struct conn *c, char *out, size_t cap);

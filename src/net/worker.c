@@ -13,7 +13,6 @@
 #include "base/clock.h"
 #include "base/logging.h"
 #include "base/meter.h"
-#include "net/conn.h"
 
 static _Thread_local struct worker *self;
 
@@ -37,12 +36,11 @@ static void run_notes(struct note *notes)
     }
 }
 
-/* What this round of events left to do: notes to ourselves, and connections
- * that closed inside their own callbacks. */
+/* What this round of events left to do, which what closed in it is part of:
+ * nothing is freed inside its own callback. */
 static void finish_round(struct worker *w)
 {
     run_notes(mailbox_take(&w->local));
-    conn_free_dead(w);
     if (w->round_end != NULL)
         w->round_end();
 }

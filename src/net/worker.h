@@ -29,7 +29,6 @@ struct worker {
     char *scratch;                /* WORKER_SCRATCH octets for reading into */
     LIST_HEAD(, conn) conns;
     unsigned conn_count;
-    struct conn *dead;            /* closed; freed after this round of events */
     void *owner;                  /* the server's part of this worker */
     void (*round_end)(void);      /* after each round of events; or NULL */
     void (*thread_end)(void);     /* as the thread ends; or NULL */
