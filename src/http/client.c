@@ -487,6 +487,13 @@ size_t client_pending(const struct client *c)
     return c->link == NULL ? 0 : conn_pending(&c->link->conn);
 }
 
+size_t client_unacked(const struct client *c)
+{
+    if (!c->connected)
+        return c->early.len;
+    return c->link == NULL ? 0 : conn_unacked(&c->link->conn);
+}
+
 void client_read(struct client *c, bool on)
 {
     if (alive(c) < 0 || c->paused == !on)

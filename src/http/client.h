@@ -62,6 +62,8 @@ void client_send_all(struct client *c, const struct iovec *iov, int n);
 /* After a 101: no more will be sent, and the server is told so. */
 void client_shutdown(struct client *c);
 size_t client_pending(const struct client *c);
+/* Octets that the server has not acknowledged: see conn_unacked(). */
+size_t client_unacked(const struct client *c);
 /* Stops or resumes reading: backpressure. */
 void client_read(struct client *c, bool on);
 /* The one deadline; 0 clears. */

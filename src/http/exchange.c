@@ -181,6 +181,11 @@ size_t exchange_pending(const struct exchange *x)
     return x->protocol->pending(x);
 }
 
+size_t exchange_unacked(const struct exchange *x)
+{
+    return x->protocol->unacked(x);
+}
+
 const char *exchange_peer(const struct exchange *x, char *out, size_t cap)
 {
     return x->protocol->peer(x, out, cap);

@@ -60,6 +60,7 @@ struct exchange_protocol {
     void (*read)(struct exchange *x, bool on);
     void (*set_timer)(struct exchange *x, uint64_t delay_ms);
     size_t (*pending)(const struct exchange *x);
+    size_t (*unacked)(const struct exchange *x);
     const char *(*peer)(const struct exchange *x, char *out, size_t cap);
 };
 
@@ -151,6 +152,8 @@ void exchange_follow(struct exchange *x, uint64_t dead_after_ms);
 void exchange_read(struct exchange *x, bool on);
 void exchange_set_timer(struct exchange *x, uint64_t delay_ms);
 size_t exchange_pending(const struct exchange *x);
+/* Octets that the client has not acknowledged: see conn_unacked(). */
+size_t exchange_unacked(const struct exchange *x);
 /* The client's address, without port. */
 const char *exchange_peer(const struct exchange *x, char *out, size_t cap);
 

@@ -653,6 +653,11 @@ static size_t h1_pending(const struct exchange *x)
     return conn_pending(&of_exchange(x)->conn);
 }
 
+static size_t h1_unacked(const struct exchange *x)
+{
+    return conn_unacked(&of_exchange(x)->conn);
+}
+
 static const char *h1_peer(const struct exchange *x, char *out, size_t cap)
 {
     return conn_peer_host(&of_exchange(x)->conn, out, cap);
@@ -671,5 +676,6 @@ static const struct exchange_protocol http1_protocol = {
     .read = h1_read,
     .set_timer = h1_set_timer,
     .pending = h1_pending,
+    .unacked = h1_unacked,
     .peer = h1_peer,
 };

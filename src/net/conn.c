@@ -9,6 +9,8 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <linux/sockios.h>
 #include <unistd.h>
 
 #include "net/worker.h"
@@ -36,15 +38,23 @@ static void watch(struct conn *c, bool reading, bool writing)
     event_add(&c->event, NULL);
 }
 
+/* Lingering: as long as the peer takes something, it gets its time. */
+static void await_flush(struct conn *c)
+{
+    c->unacked_seen = conn_unacked(c);
+    conn_set_timer(c, FLUSH_MS);
+}
+
 static void on_timer(struct timer *t)
 {
     struct conn *c = (struct conn *)((char *)t - offsetof(struct conn, timer));
 
-    /* An answer cut short must not look whole: RST. */
-    if (c->lingering)
-        conn_close(c, conn_pending(c) > 0);
-    else
+    if (!c->lingering)
         c->ops->timeout(c);
+    else if (conn_pending(c) > 0 && conn_unacked(c) < c->unacked_seen)
+        await_flush(c);
+    else
+        conn_close(c, conn_pending(c) > 0); /* cut short: must not look whole */
 }
 
 void conn_open(struct conn *c, int fd, const struct conn_ops *ops,
@@ -111,7 +121,7 @@ void conn_linger(struct conn *c)
     if (c->dead || c->lingering)
         return;
     c->lingering = true;
-    conn_set_timer(c, FLUSH_MS);
+    await_flush(c);
     if (conn_pending(c) == 0)
         half_close(c);
     else
@@ -130,6 +140,15 @@ void conn_shutdown(struct conn *c)
 size_t conn_pending(const struct conn *c)
 {
     return c->out == NULL ? 0 : evbuffer_get_length(c->out);
+}
+
+size_t conn_unacked(const struct conn *c)
+{
+    int sent = 0;
+
+    if (!c->dead)
+        ioctl(c->fd, SIOCOUTQ, &sent);
+    return conn_pending(c) + (size_t)sent;
 }
 
 /* A broken socket is told of by the loop, not from inside a write: whoever
@@ -157,7 +176,6 @@ size_t conn_writev(struct conn *c, const struct iovec *iov, int n)
         c->error = errno == EAGAIN ? 0 : errno;
         sent = 0;
     }
-    c->sent_bytes += (uint64_t)sent;
     if ((size_t)sent < total)
         expect_break(c); /* or a full socket: the same way to find out */
     return (size_t)sent;
@@ -263,11 +281,6 @@ static void flush(struct conn *c)
 
     if (sent < 0 && errno != EAGAIN && errno != EINTR)
         c->error = errno;
-    if (sent <= 0)
-        return;
-    c->sent_bytes += (uint64_t)sent;
-    if (c->lingering)
-        conn_set_timer(c, FLUSH_MS);
 }
 
 static void on_writable(struct conn *c)

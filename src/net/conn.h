@@ -54,7 +54,7 @@ struct conn {
     bool connecting, eof, dead, lingering;
     bool shut;                 /* conn_shutdown() was called */
     int error;                 /* of a write; what can be read still is */
-    uint64_t sent_bytes;
+    size_t unacked_seen;       /* while lingering: when the timer was set */
 };
 
 /* Registers c, whose memory is from malloc and zeroed but for what its owner
@@ -85,6 +85,11 @@ size_t conn_writev(struct conn *c, const struct iovec *iov, int n);
 void conn_shutdown(struct conn *c);
 /* Octets kept. */
 size_t conn_pending(const struct conn *c);
+
+/* Octets that the peer has not acknowledged, kept here or by the kernel.  This
+ * going down is how a slow peer differs from a dead one: the kernel takes more
+ * only once a third of its buffer, some MiB, is free. */
+size_t conn_unacked(const struct conn *c);
 
 /* Starts or stops reading (backpressure). */
 void conn_read(struct conn *c, bool on);

@@ -105,11 +105,11 @@ static uint64_t deadline_ms(const struct forward *f)
     return 0; /* the next move is the client's, and http1.c watches that */
 }
 
-/* How far behind is he for whom we wait. */
-static size_t pending(const struct forward *f)
+/* How far behind he is for whom we wait. */
+static size_t behind(const struct forward *f)
 {
-    return f->x->status != 0 ? exchange_pending(f->x)
-                             : client_pending(f->client);
+    return f->x->status != 0 ? exchange_unacked(f->x)
+                             : client_unacked(f->client);
 }
 
 void forward_set_timer(struct forward *f)
@@ -120,7 +120,7 @@ void forward_set_timer(struct forward *f)
         worker_timer_clear(worker_self(), &f->timer);
         return;
     }
-    f->pending_seen = pending(f);
+    f->behind_seen = behind(f);
     worker_timer_set(worker_self(), &f->timer, ms);
 }
 
@@ -132,7 +132,7 @@ static void on_timer(struct timer *timer)
     if (f->x->status == 0 && f->expect && f->x->continue_due) {
         exchange_proceed(f->x);
         forward_set_timer(f);
-    } else if (pending(f) < f->pending_seen) {
+    } else if (behind(f) < f->behind_seen) {
         forward_set_timer(f); /* slow, but it moves */
     } else if (f->x->status == 0) {
         forward_refuse(f, 504, "http_response_timeout", "no answer in time");
@@ -169,7 +169,7 @@ static void send_body(struct forward *f, const struct iovec *iov, int n)
 static void on_request_body(struct exchange *x, const char *data, size_t len)
 {
     struct forward *f = x->handler;
-    size_t behind;
+    size_t pending;
     char size[20];
     struct iovec iov[] = {
         {size, 0},
@@ -189,8 +189,8 @@ static void on_request_body(struct exchange *x, const char *data, size_t len)
     }
     if (x->handler != f || x->ops == NULL)
         return; /* refused */
-    behind = f->connected ? client_pending(f->client) : f->request.len;
-    if (behind > FORWARD_HIGH_WATER && !f->held) {
+    pending = f->connected ? client_pending(f->client) : f->request.len;
+    if (pending > FORWARD_HIGH_WATER && !f->held) {
         f->held = true;
         exchange_read(x, false);
         forward_set_timer(f);

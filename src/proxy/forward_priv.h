@@ -20,7 +20,7 @@ struct forward {
     struct buffer request;  /* what is to be sent, or to be sent again */
     struct str upgrade;     /* the protocol asked for; absent: none */
     struct timer timer;     /* see forward_set_timer() */
-    size_t pending_seen;    /* when it was set */
+    size_t behind_seen;     /* when it was set */
     unsigned refusals;      /* servers that could not be connected to */
     bool expect;            /* the client waits for the backend's 100 */
     bool connected, reused; /* the connection */

@@ -56,21 +56,11 @@ struct str tunnel_protocol(const struct http_message *m)
     return first;
 }
 
-/* The one field of that name; absent where there are none or more. */
-static struct str only_field(const struct http_message *m, const char *name)
-{
-    struct str value = STR_NONE, other;
-    unsigned at = 0;
-
-    if (headers_next(&m->headers, name, &at, &value) &&
-        headers_next(&m->headers, name, &at, &other))
-        return STR_NONE;
-    return value;
-}
-
 unsigned tunnel_refusal(const struct http_message *m, const char **why)
 {
-    struct str version = only_field(m, "Sec-WebSocket-Version");
+    struct str version = headers_get_only(&m->headers,
+                                          "Sec-WebSocket-Version");
+    struct str key = headers_get_only(&m->headers, "Sec-WebSocket-Key");
 
     if (!asks_for_websocket(m))
         return 0;
@@ -83,7 +73,7 @@ unsigned tunnel_refusal(const struct http_message *m, const char **why)
     if (!str_eq(version, STR("13")))
         return 426;
     *why = "a WebSocket handshake needs one Sec-WebSocket-Key of 16 octets";
-    return ws_key_ok(only_field(m, "Sec-WebSocket-Key")) ? 0 : 400;
+    return ws_key_ok(key) ? 0 : 400;
 }
 
 bool tunnel_granted(const struct http_message *request, struct str protocol,
@@ -93,14 +83,16 @@ bool tunnel_granted(const struct http_message *request, struct str protocol,
 
     *why = "upgrade to a protocol that was not asked for";
     if (!answer->upgrade || protocol.p == NULL ||
-        !str_eq_nocase(only_field(answer, "Upgrade"), protocol))
+        !str_eq_nocase(headers_get_only(&answer->headers, "Upgrade"),
+                       protocol))
         return false;
     if (!is_websocket(protocol))
         return true;
     *why = "wrong Sec-WebSocket-Accept";
     ws_accept(headers_get(&request->headers, "Sec-WebSocket-Key"), want);
     return want[0] != '\0' &&
-           str_eq(only_field(answer, "Sec-WebSocket-Accept"), str_of(want));
+           str_eq(headers_get_only(&answer->headers, "Sec-WebSocket-Accept"),
+                  str_of(want));
 }
 
 /* ---- the octets ---------------------------------------------------------- */
@@ -110,7 +102,7 @@ struct tunnel {
     struct client *client;
     struct timer timer;      /* since one side has ended */
     uint64_t end_ms;
-    size_t pending_seen;     /* when the timer was set */
+    size_t behind_seen;      /* when the timer was set */
     bool client_ended;       /* ours, who asked */
     bool server_ended;
 };
@@ -133,9 +125,9 @@ static void close_tunnel(struct tunnel *t)
     exchange_finish(x);
 }
 
-static size_t pending(const struct tunnel *t)
+static size_t behind(const struct tunnel *t)
 {
-    return client_pending(t->client) + exchange_pending(t->x);
+    return client_unacked(t->client) + exchange_unacked(t->x);
 }
 
 /* Once a side has ended, the other's octets still pass as long as they come.
@@ -148,7 +140,7 @@ static bool watch_end(struct tunnel *t)
         return true;
     }
     if (t->client_ended || t->server_ended) {
-        t->pending_seen = pending(t);
+        t->behind_seen = behind(t);
         worker_timer_set(worker_self(), &t->timer, t->end_ms);
     }
     return false;
@@ -159,7 +151,7 @@ static void on_timer(struct timer *timer)
     struct tunnel *t =
         (struct tunnel *)((char *)timer - offsetof(struct tunnel, timer));
 
-    if (pending(t) < t->pending_seen)
+    if (behind(t) < t->behind_seen)
         watch_end(t);
     else
         close_tunnel(t);

@@ -149,6 +149,7 @@ static void set_limits(struct service *s, const struct config *c)
     s->head_ms = c->limits.head_ms;
     s->idle_ms = c->limits.idle_ms;
     s->body_ms = c->limits.write_ms;
+    s->write_ms = c->limits.write_ms;
 }
 
 static struct server_worker *of_note(struct note *n, size_t offset)

@@ -21,10 +21,11 @@ MIB = 1 << 20
 HELD_MAX = 48 * MIB  # what ASan keeps of freed memory included
 
 
-def proxying(*backends, limits=None, **settings):
+def proxying(*backends, **settings):
     """A config that proxies everything to servers of one backend; with one
     worker, since each has connections of its own."""
     urls = [b if isinstance(b, str) else b.url for b in backends]
+    limits = settings.pop("limits", None)
     return {
         "workers": 1,
         "backends": {"app": {"servers": urls, **settings}},
@@ -789,6 +790,51 @@ def send_blocks(c, block, blocks, framing):
             c.send(b"%x\r\n%b\r\n" % (len(block), block))
     if framing == "chunked":
         c.send(b"0\r\n\r\n")
+
+
+def endless(request, conn):
+    conn.start_chunked()
+    while conn.open:
+        conn.chunk(bytes(MIB))
+
+
+def test_a_client_that_does_not_read_is_cut(proxied):
+    server, b = proxied(endless, limits={"write_timeout": "300ms"})
+    with server.client(rcvbuf=4096) as c:
+        c.send_request("GET", "/")
+        wait_for(lambda: b.requests and not b.open_connections(), 5)
+        with pytest.raises(ConnectionResetError):
+            while c.stream.fill(c.deadline()):
+                pass
+    assert counter(server, "proxy_cut_off") == 1
+
+
+def test_a_client_that_reads_slowly_is_not_cut(proxied):
+    server, b = proxied(endless, limits={"write_timeout": "300ms"})
+    with server.client(rcvbuf=4096) as c:
+        c.send_request("GET", "/")
+        body = c.head().body
+        for _ in range(100):
+            time.sleep(0.02)
+            assert body.some(c.deadline())
+        assert b.open_connections()
+
+
+def test_the_rest_of_an_answer_is_sent_after_its_end(proxied):
+    server, _ = proxied(lambda request, conn: conn.respond(200, bytes(8 * MIB)))
+    with server.client(rcvbuf=4096) as c:
+        c.send_request("GET", "/", {"Connection": "close"})
+        answer = c.head()
+        time.sleep(3)  # the backend is done, and a client gets more than 2 s
+        assert len(answer.body.all(c.deadline(30))) == 8 * MIB
+
+
+def test_a_body_that_does_not_come_is_a_408(proxied):
+    server, b = proxied(limits={"write_timeout": "300ms"})
+    with server.client() as c:
+        c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel")
+        assert c.response().status == 408
+    wait_for(lambda: b.connections and not b.open_connections())
 
 
 def test_unread_answers_stop_pipelined_requests(proxied):
