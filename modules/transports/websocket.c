@@ -212,7 +212,9 @@ static const struct exchange_ops session_exchange = {
 static bool refuse_handshake(struct exchange *x)
 {
     const struct http_message *m = x->request;
-    struct str version = headers_get(&m->headers, "Sec-WebSocket-Version");
+    struct str version = headers_get_only(&m->headers,
+                                          "Sec-WebSocket-Version");
+    struct str key = headers_get_only(&m->headers, "Sec-WebSocket-Key");
     struct answer_headers a;
 
     answer_init(&a);
@@ -226,9 +228,10 @@ static bool refuse_handshake(struct exchange *x)
         answer_add(&a, "Upgrade", STR("websocket"));
         exchange_problem(x, 426, &a.headers,
                          "this server speaks WebSocket version 13 only");
-    } else if (!ws_key_ok(headers_get(&m->headers, "Sec-WebSocket-Key"))) {
+    } else if (!ws_key_ok(key)) {
         exchange_problem(x, 400, NULL,
-                         "Sec-WebSocket-Key must be 16 octets in base64");
+                         "a WebSocket handshake needs one Sec-WebSocket-Key of "
+                         "16 octets in base64");
     } else {
         return false;
     }
@@ -239,11 +242,11 @@ static bool refuse_handshake(struct exchange *x)
  * only pages of the same host may, unless the route names others. */
 static bool origin_allowed(const struct exchange *x, char *const *allowed)
 {
-    struct str origin = headers_get(&x->request->headers, "Origin"), scheme;
-    struct str host;
+    const struct headers *headers = &x->request->headers;
+    struct str origin = headers_get_only(headers, "Origin"), scheme, host;
 
-    if (origin.p == NULL)
-        return true; /* no browser */
+    if (origin.p == NULL) /* no browser, or nobody honest */
+        return headers_get(headers, "Origin").p == NULL;
     for (; allowed != NULL && *allowed != NULL; allowed++)
         if (str_eq(str_of(*allowed), STR("*")) ||
             str_eq_nocase(str_of(*allowed), origin))

@@ -43,6 +43,17 @@ struct str headers_get(const struct headers *h, const char *name)
     return value;
 }
 
+struct str headers_get_only(const struct headers *h, const char *name)
+{
+    struct str value = STR_NONE, other;
+    unsigned at = 0;
+
+    if (headers_next(h, name, &at, &value) &&
+        headers_next(h, name, &at, &other))
+        return STR_NONE;
+    return value;
+}
+
 bool headers_list_has(const struct headers *h, const char *name,
                       const char *token)
 {

@@ -17,6 +17,8 @@ struct headers {
 int headers_add(struct headers *h, struct str name, struct str value);
 /* The first field of that name (without case); absent if there is none. */
 struct str headers_get(const struct headers *h, const char *name);
+/* The one field of that name; absent if there is none, or more than one. */
+struct str headers_get_only(const struct headers *h, const char *name);
 /* Walks all fields of that name: *at is 0 at first.  False at the end. */
 bool headers_next(const struct headers *h, const char *name, unsigned *at,
                   struct str *value);

@@ -32,6 +32,19 @@ static void an_absent_field_differs_from_an_empty_one(void **state)
     headers_fini(&h);
 }
 
+static void the_only_one_of_two_is_none(void **state)
+{
+    struct headers h = {0};
+
+    add(&h, "A", "1");
+    add(&h, "B", "2");
+    add(&h, "b", "2");
+    assert_true(str_eq(headers_get_only(&h, "a"), STR("1")));
+    assert_null(headers_get_only(&h, "B").p);
+    assert_null(headers_get_only(&h, "C").p);
+    headers_fini(&h);
+}
+
 static void next_walks_fields_of_one_name_in_order(void **state)
 {
     struct headers h = {0};
@@ -93,6 +106,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(get_finds_the_first_without_case),
         cmocka_unit_test(an_absent_field_differs_from_an_empty_one),
+        cmocka_unit_test(the_only_one_of_two_is_none),
         cmocka_unit_test(next_walks_fields_of_one_name_in_order),
         cmocka_unit_test(a_list_is_searched_over_all_its_lines),
         cmocka_unit_test(a_thousand_fields_are_kept_in_order),
