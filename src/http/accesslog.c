@@ -24,9 +24,24 @@ static void add_json_field(const char *name, struct str value)
 }
 
 /* A target may be 8 KiB; what helps is its beginning. */
+#define TARGET_MAX 512
+
 static struct str shortened(struct str s)
 {
-    return (struct str){s.p, s.n > 512 ? 512 : s.n};
+    return (struct str){s.p, s.n > TARGET_MAX ? TARGET_MAX : s.n};
+}
+
+/* head.c let no quote, space or control octet into a target; a backslash would
+ * hide the quote behind it. */
+static void add_quoted(struct str target)
+{
+    char quoted[2 * TARGET_MAX + 16];
+
+    if (memchr(target.p, '\\', target.n) == NULL)
+        buffer_printf(&lines, "\"%.*s\"", STR_ARG(target));
+    else
+        buffer_append_str(&lines, str_of(log_quote(quoted, sizeof(quoted),
+                                                   target.p, target.n)));
 }
 
 static void write_json(const struct access_line *l)
@@ -47,15 +62,13 @@ static void write_json(const struct access_line *l)
 
 static void write_text(const struct access_line *l)
 {
-    struct str target = shortened(l->target);
     char date[HTTP_DATE_LEN + 1];
 
     http_date(date, clock_wall_ms());
-    /* head.c let no quote, space or control octet into a target. */
-    buffer_printf(&lines,
-                  "[%s] client=%s method=%.*s target=\"%.*s\" status=%u "
-                  "bytes=%llu ms=%.3f route=%s%s\n",
-                  date, l->client, STR_ARG(l->method), STR_ARG(target),
+    buffer_printf(&lines, "[%s] client=%s method=%.*s target=", date, l->client,
+                  STR_ARG(l->method));
+    add_quoted(shortened(l->target));
+    buffer_printf(&lines, " status=%u bytes=%llu ms=%.3f route=%s%s\n",
                   l->status, (unsigned long long)l->sent_bytes, l->ms,
                   l->route != NULL ? l->route : "-", l->held ? " held" : "");
 }

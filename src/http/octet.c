@@ -7,6 +7,7 @@
 #define BOTH  (OCTET_TOKEN | OCTET_TARGET | OCTET_TEXT)
 #define TOKEN (OCTET_TOKEN | OCTET_TEXT)
 #define DELIM (OCTET_TARGET | OCTET_TEXT)
+#define QUERY (OCTET_QUERY | OCTET_TEXT)
 
 const unsigned char octet_classes[256] = {
     ['0' ... '9'] = NAME, ['A' ... 'Z'] = NAME,
@@ -16,17 +17,17 @@ const unsigned char octet_classes[256] = {
     ['$'] = BOTH,         ['%'] = BOTH,
     ['&'] = BOTH,         ['\''] = BOTH,
     ['*'] = BOTH,         ['+'] = BOTH,
-    ['#'] = TOKEN,        ['^'] = TOKEN,
-    ['`'] = TOKEN,        ['|'] = TOKEN,
+    ['^'] = TOKEN | QUERY, ['`'] = TOKEN | QUERY,
+    ['|'] = TOKEN | QUERY, ['#'] = TOKEN,
     ['('] = DELIM,        [')'] = DELIM,
     [','] = DELIM,        ['/'] = DELIM,
     [':'] = DELIM,        [';'] = DELIM,
     ['='] = DELIM,        ['?'] = DELIM,
     ['@'] = DELIM,        ['['] = DELIM,
     [']'] = DELIM,        ['"'] = OCTET_TEXT,
-    ['<'] = OCTET_TEXT,   ['>'] = OCTET_TEXT,
-    ['\\'] = OCTET_TEXT,  ['{'] = OCTET_TEXT,
-    ['}'] = OCTET_TEXT,   [' '] = OCTET_TEXT,
+    ['\\'] = QUERY,       ['{'] = QUERY,
+    ['}'] = QUERY,        ['<'] = OCTET_TEXT,
+    ['>'] = OCTET_TEXT,   [' '] = OCTET_TEXT,
     ['\t'] = OCTET_TEXT,  [0x80 ... 0xff] = OCTET_TEXT,
 };
 

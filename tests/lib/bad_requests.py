@@ -215,6 +215,8 @@ HOSTS = [
 TARGET_OCTETS = [*range(0x00, 0x09), *range(0x0b, 0x0d), *range(0x0e, 0x20),
                  *b'"#<>\\^`{|}', 0x7f, 0x80, 0xa0, 0xc3, 0xff]
 
+QUERY_OCTETS = b"\\^`{|}"  # browsers send them: they are good in a query
+
 # What stands where chunks should; each is followed by SMUGGLED.
 CHUNKS = [
     ("size 0x5", b"0x5\r\nhello\r\n0\r\n\r\n", {400}),
@@ -389,6 +391,8 @@ def _targets(path):
                               ("query", b"%s?a=%cb" % (path, octet)),
                               ("absolute", b"http://a%s%c" % (path, octet)),
                               ("authority", b"http://a%c%s" % (octet, path))):
+            if where == "query" and octet in QUERY_OCTETS:
+                continue
             yield (f"octet 0x{octet:02x} in a target's {where}",
                    b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n")
 

@@ -230,6 +230,8 @@ static const struct target_case targets[] = {
     {"GET http://x", "x|/|"},
     {"GET http://x:81/", "x:81|/|"},
     {"GET HTTP://x/y?z", "x|/y|z"},
+    {"GET /x?{a|b}^`\\?{", "h|/x|{a|b}^`\\?{"},
+    {"GET http://x?[{}]", "x|/|[{}]"},
     {"GET https://[::1]:1?z/http://w", "[::1]:1|/|z/http://w"},
     {"OPTIONS *", "h|*|"},
     {"OPTIONS http://x", "x|*|"},
