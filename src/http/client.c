@@ -31,6 +31,7 @@ struct client {
     struct worker *worker;
     struct link *link;              /* NULL between addresses */
     struct evdns_getaddrinfo_request *resolving;
+    struct timer resolve_timer;
     struct evutil_addrinfo *addresses, *next_address;
     struct parser *parser;
     struct buffer early;            /* to send once connected */
@@ -64,6 +65,7 @@ static void drop_link(struct client *c)
 
 static void free_client(struct client *c)
 {
+    worker_timer_clear(c->worker, &c->resolve_timer);
     parser_free(c->parser);
     buffer_fini(&c->early);
     buffer_fini(&c->input);
@@ -363,7 +365,8 @@ static void on_resolved(int error, struct evutil_addrinfo *list, void *arg)
     struct client *c = arg;
 
     c->resolving = NULL;
-    if (c->closed) { /* cancelled: the note frees, or has waited for us */
+    worker_timer_clear(c->worker, &c->resolve_timer);
+    if (alive(c) < 0) { /* cancelled: the note frees, or has waited for us */
         if (list != NULL)
             evutil_freeaddrinfo(list);
         if (!c->note_posted)
@@ -375,6 +378,16 @@ static void on_resolved(int error, struct evutil_addrinfo *list, void *arg)
         fail(c, CLIENT_UNRESOLVED, "the server's name has no address");
     else
         try_next_address(c);
+}
+
+/* A resolver may try for much longer than anybody waits. */
+static void on_resolve_timeout(struct timer *t)
+{
+    struct client *c =
+        (struct client *)((char *)t - offsetof(struct client, resolve_timer));
+
+    fail(c, CLIENT_UNRESOLVED, "the resolver did not answer in time");
+    evdns_getaddrinfo_cancel(c->resolving);
 }
 
 static void resolve(struct client *c, const char *host, const char *port)
@@ -400,8 +413,10 @@ static void resolve(struct client *c, const char *host, const char *port)
     }
     /* What /etc/hosts has is answered from inside, and request is NULL. */
     request = evdns_getaddrinfo(dns, host, port, &hints, on_resolved, c);
-    if (request != NULL)
-        c->resolving = request;
+    if (request == NULL)
+        return;
+    c->resolving = request;
+    worker_timer_set(c->worker, &c->resolve_timer, c->connect_ms);
 }
 
 struct client *client_connect(const char *host, uint16_t port,
@@ -424,6 +439,7 @@ struct client *client_connect(const char *host, uint16_t port,
     c->worker = worker_self();
     c->connect_ms = connect_ms;
     c->note.run = run_note;
+    c->resolve_timer.fire = on_resolve_timeout;
     snprintf(service, sizeof(service), "%u", port);
     resolve(c, host, service);
     return c;

@@ -42,7 +42,7 @@ struct client_ops {
 };
 
 /* Begins to connect, trying each address of host in turn (RFC 8305 without
- * the race), each for connect_ms at most.  failed() is never called from
+ * the race), each for connect_ms at most, and before that the resolver.  failed() is never called from
  * inside.  NULL when out of memory. */
 struct client *client_connect(const char *host, uint16_t port,
                               uint64_t connect_ms,
