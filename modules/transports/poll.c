@@ -13,11 +13,11 @@ static void add_cache_control(struct answer_headers *a,
                               const struct reader_settings *settings,
                               char text[32])
 {
-    if (settings->max_age_s == 0)
+    if (settings->cache_s == 0)
         snprintf(text, 32, "no-cache");
     else
         snprintf(text, 32, "max-age=%llu",
-                 (unsigned long long)settings->max_age_s);
+                 (unsigned long long)settings->cache_s);
     answer_add(a, "Cache-Control", str_of(text));
     answer_add(a, "Vary", STR("Accept, Prefer, Last-Event-ID"));
 }

@@ -29,7 +29,7 @@ struct reader_settings {
     unsigned batch_messages;   /* most that one answer carries */
     size_t batch_bytes;
     uint64_t retry_ms;         /* SSE retry: told to clients, with jitter */
-    uint64_t max_age_s;        /* Cache-Control of a poll's answer; 0: no-cache */
+    uint64_t cache_s;          /* Cache-Control of a poll's answer; 0: no-cache */
     size_t message_bytes;      /* largest message taken from a client */
     char **origins;            /* allowed Origin values for WebSocket, NULL-ended;
                                 * NULL: the same host only; "*": any */

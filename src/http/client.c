@@ -5,6 +5,8 @@
 #include <event2/dns.h>
 #include <event2/util.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -322,6 +324,19 @@ static const struct conn_ops link_ops = {
 
 /* ---- connecting ------------------------------------------------------------ */
 
+/* A stream may be silent for as long as it likes; the system asks now and then
+ * whether the other end is still there, and gives up after about a minute. */
+static void keep_alive(int fd)
+{
+    const int on = 1, idle_s = 30, interval_s = 10, probes = 3;
+
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s,
+               sizeof(interval_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
 static bool try_address(struct client *c, const struct evutil_addrinfo *a)
 {
     int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
@@ -337,6 +352,7 @@ static bool try_address(struct client *c, const struct evutil_addrinfo *a)
         close(fd);
         return false;
     }
+    keep_alive(fd);
     l->client = c;
     c->link = l;
     conn_open(&l->conn, fd, &link_ops, false, true);

@@ -139,8 +139,8 @@ static const struct broken {
     {FEED("\"heartbeat\": \"99999999999999999999d\""),
      "f.json:2: routes[0].heartbeat: out of range; allowed: from 10ms to "
      "1h\n"},
-    {FEED("\"max_age\": \"1500ms\""),
-     "f.json:2: routes[0].max_age: \"1500ms\" is not a whole number of "
+    {FEED("\"cache\": \"1500ms\""),
+     "f.json:2: routes[0].cache: \"1500ms\" is not a whole number of "
      "seconds\n"},
     {TOP("\"limits\": {\"head\": 65536}"),
      "f.json:2: limits.head: 65536 has no unit; write \"64KiB\"\n"},
@@ -441,7 +441,7 @@ static void defaults_are_those_of_the_manual(void **state)
     assert_int_equal(r->reader.batch_messages, 1000);
     assert_int_equal(r->reader.batch_bytes, 1 << 20);
     assert_int_equal(r->reader.retry_ms, 2000);
-    assert_int_equal(r->reader.max_age_s, 0);
+    assert_int_equal(r->reader.cache_s, 0);
     assert_int_equal(r->reader.message_bytes, 65536);
     assert_null(r->reader.origins);
     assert_string_equal(r->source.type, "publish");
@@ -459,7 +459,7 @@ static void what_is_written_lands_where_it_belongs(void **state)
     struct config *c = good(ROUTE(
         "\"path\": \"/q/{s}\", \"host\": \"Q.example\", \"channel\": "
         "\"quotes:{s}\", \"transports\": [\"sse\", \"poll\"], \"start\": "
-        "\"oldest\", \"heartbeat\": \"200ms\", \"max_age\": \"1m\", "
+        "\"oldest\", \"heartbeat\": \"200ms\", \"cache\": \"1m\", "
         "\"origins\": [\"https://a.example\"], \"history\": {\"messages\": "
         "5, \"bytes\": \"1MiB\", \"age\": \"1d\"}, \"source\": "
         "{\"ndjson\": \"api/s?q={s}\", \"idle_timeout\": \"0s\", "
@@ -477,7 +477,7 @@ static void what_is_written_lands_where_it_belongs(void **state)
     assert_int_equal(r->transports[1], KIND_POLL);
     assert_int_equal(r->reader.start, START_OLDEST);
     assert_int_equal(r->reader.heartbeat_ms, 200);
-    assert_int_equal(r->reader.max_age_s, 60);
+    assert_int_equal(r->reader.cache_s, 60);
     assert_string_equal(r->reader.origins[0], "https://a.example");
     assert_null(r->reader.origins[1]);
     assert_int_equal(r->history.messages, 5);
