@@ -447,7 +447,7 @@ static void defaults_are_those_of_the_manual(void **state)
     assert_string_equal(r->source.type, "publish");
     assert_int_equal(r->source.when, WHEN_NEEDED);
     assert_int_equal(r->source.linger_ms, 10000);
-    assert_int_equal(r->source.idle_ms, 60000);
+    assert_int_equal(r->source.idle_ms, 0);
     assert_int_equal(r->source.backoff_min_ms, 500);
     assert_int_equal(r->source.backoff_max_ms, 30000);
     assert_int_equal(r->source.message_bytes, 1 << 20);
