@@ -22,6 +22,8 @@
  * messages, so that what is opened again goes on without a hole.  Looked at
  * this often. */
 #define FORGET_MS   30000
+/* A backend that asks to be left alone for longer is most likely wrong. */
+#define RETRY_MAX_MS 3600000
 
 /* IDLE: not connected, nobody wants it; it keeps its place.  WAITING: to try again.  OPENING,
  * OPEN: the type is at work.  OVER: the backend has no more to say. */
@@ -134,17 +136,20 @@ static uint64_t with_jitter(uint64_t ms)
     return ms / 2 + (ms / 2 + 1) * (uint64_t)r / UINT32_MAX;
 }
 
+/* Doubles with each failure.  What the backend asked for (retry:, Retry-After)
+ * is the least, up to RETRY_MAX_MS. */
 static uint64_t backoff_ms(const struct source *s, uint64_t retry_ms)
 {
-    uint64_t min = retry_ms > 0 ? retry_ms : s->settings->backoff_min_ms;
-    uint64_t max = s->settings->backoff_max_ms;
-    unsigned doublings = s->failures > 0 ? s->failures - 1 : 0;
+    uint64_t ms = s->settings->backoff_min_ms;
 
-    if (min > max)
-        return with_jitter(retry_ms > 0 ? min : max);
-    while (doublings-- > 0 && min < max)
-        min *= 2;
-    return with_jitter(min < max ? min : max);
+    for (unsigned i = 1; i < s->failures; i++)
+        if (ms < s->settings->backoff_max_ms)
+            ms *= 2;
+    if (ms > s->settings->backoff_max_ms)
+        ms = s->settings->backoff_max_ms;
+    if (retry_ms > RETRY_MAX_MS)
+        retry_ms = RETRY_MAX_MS;
+    return with_jitter(ms) + (retry_ms > ms / 2 ? retry_ms - ms / 2 : 0);
 }
 
 static void begin(struct source *s)
