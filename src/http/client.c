@@ -213,6 +213,8 @@ static size_t consume(struct client *c, char *data, size_t len)
     c->consuming = true;
     used = feed(c, data, len);
     c->consuming = false;
+    if (alive(c) == 0 && c->ops->delivered != NULL)
+        c->ops->delivered(c);
     return used;
 }
 

@@ -28,6 +28,8 @@ struct client_ops {
      * until the answer ends. */
     void (*head)(struct client *c, const struct http_message *message);
     void (*body)(struct client *c, const char *data, size_t len);
+    /* All that had come so far has been delivered.  May be NULL. */
+    void (*delivered)(struct client *c);
     /* The answer is complete.  reusable: another request may be sent. */
     void (*end)(struct client *c, bool reusable);
     /* What was kept has gone out. May be NULL. */

@@ -62,6 +62,11 @@ void exchange_start(struct exchange *x, unsigned status,
     x->protocol->start(x, status, headers, body, length);
 }
 
+void exchange_flush(struct exchange *x)
+{
+    x->protocol->flush(x);
+}
+
 void exchange_write(struct exchange *x, const void *data, size_t len)
 {
     assert(x->busy && x->status != 0);
@@ -96,6 +101,7 @@ void exchange_respond(struct exchange *x, unsigned status,
 {
     bool none = status == 204 || status == 304;
 
+    x->hold_head = true;
     exchange_start(x, status, headers, none ? BODY_NONE : BODY_LENGTH, len);
     if (!none)
         exchange_write(x, body, len);

@@ -48,6 +48,7 @@ struct exchange_protocol {
     void (*start)(struct exchange *x, unsigned status,
                   const struct headers *headers, enum exchange_body body,
                   uint64_t length);
+    void (*flush)(struct exchange *x);
     void (*write)(struct exchange *x, const void *data, size_t len);
     size_t (*writev)(struct exchange *x, const struct iovec *iov, int n);
     void (*finish)(struct exchange *x);
@@ -92,6 +93,7 @@ struct exchange {
     uint16_t status;                /* 0 until the head is sent */
     bool busy;                      /* made, and not yet finished */
     bool chunked;                   /* the body is sent in chunks */
+    bool hold_head;                 /* set before exchange_start(): see there */
     bool is_head;                   /* HEAD: bodies are not sent */
     bool keep_alive;
     bool upgraded;
@@ -102,11 +104,14 @@ struct exchange {
                                      * as it likes */
 };
 
-/* Sends the head.  Fields of the connection (Connection, Transfer-Encoding,
+/* Sends the head; or, with x->hold_head, keeps it so that it goes out together
+ * with what follows at once: a write, exchange_flush() or the end.  Fields of the connection (Connection, Transfer-Encoding,
  * Content-Length, Date) are the protocol's and must not be given. */
 void exchange_start(struct exchange *x, unsigned status,
                     const struct headers *headers, enum exchange_body body,
                     uint64_t length);
+/* Sends a head that was held. */
+void exchange_flush(struct exchange *x);
 /* Sends some of the body; what the socket does not take is kept: look at
  * exchange_pending() and wait for drained before sending much. */
 void exchange_write(struct exchange *x, const void *data, size_t len);

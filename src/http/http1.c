@@ -31,6 +31,7 @@ struct http1 {
     struct exchange exchange;
     struct parser *parser;
     struct buffer input;     /* read, and not yet parsed */
+    struct buffer head;      /* of an answer, held for what follows at once */
     const struct service *service;
     size_t unwanted_bytes;
     bool processing;         /* process() is on the stack */
@@ -263,8 +264,10 @@ static void end_processing(struct http1 *h)
     h->processing = false;
     if (h->conn.dead || h->exchange.following)
         free_parser(h);
-    if (h->conn.dead)
+    if (h->conn.dead) {
         buffer_fini(&h->input);
+        buffer_fini(&h->head);
+    }
 }
 
 static void process(struct http1 *h)
@@ -507,6 +510,15 @@ static void write_fields(struct buffer *head, const struct headers *headers)
         buffer_append_str(head, date_line());
 }
 
+static void h1_flush(struct exchange *x)
+{
+    struct http1 *h = of_exchange(x);
+
+    if (h->head.len > 0)
+        conn_write(&h->conn, h->head.data, h->head.len);
+    buffer_fini(&h->head);
+}
+
 static void h1_start(struct exchange *x, unsigned status,
                      const struct headers *headers, enum exchange_body body,
                      uint64_t length)
@@ -524,33 +536,38 @@ static void h1_start(struct exchange *x, unsigned status,
     buffer_append_str(&head, STR("\r\n"));
     if (x->is_head)
         x->chunked = false;
-    if (head.failed)
+    if (head.failed) {
+        buffer_fini(&head);
         conn_close(&h->conn, true);
-    else
-        conn_write(&h->conn, head.data, head.len);
-    buffer_fini(&head);
+        return;
+    }
+    h->head = head;
+    if (!x->hold_head)
+        h1_flush(x);
 }
 
 static void h1_write(struct exchange *x, const void *data, size_t len)
 {
-    struct conn *c = &of_exchange(x)->conn;
+    struct http1 *h = of_exchange(x);
+    struct iovec iov[4];
     char size[20];
+    int n = 0;
 
-    if (!x->chunked) {
-        conn_write(c, data, len);
-        return;
-    }
-    const struct iovec iov[] = {
-        {size, (size_t)snprintf(size, sizeof(size), "%zx\r\n", len)},
-        {(void *)data, len},
-        {(void *)"\r\n", 2},
-    };
-
-    conn_write_all(c, iov, 3);
+    if (h->head.len > 0)
+        iov[n++] = (struct iovec){h->head.data, h->head.len};
+    if (x->chunked)
+        iov[n++] = (struct iovec){
+            size, (size_t)snprintf(size, sizeof(size), "%zx\r\n", len)};
+    iov[n++] = (struct iovec){(void *)data, len};
+    if (x->chunked)
+        iov[n++] = (struct iovec){(void *)"\r\n", 2};
+    conn_write_all(&h->conn, iov, n);
+    buffer_fini(&h->head);
 }
 
 static size_t h1_writev(struct exchange *x, const struct iovec *iov, int n)
 {
+    h1_flush(x);
     return conn_writev(&of_exchange(x)->conn, iov, n);
 }
 
@@ -558,6 +575,7 @@ static void h1_finish(struct exchange *x)
 {
     struct http1 *h = of_exchange(x);
 
+    h1_flush(x);
     if (x->chunked)
         conn_write(&h->conn, "0\r\n\r\n", 5);
     h->finished = true;
@@ -665,6 +683,7 @@ static const char *h1_peer(const struct exchange *x, char *out, size_t cap)
 
 static const struct exchange_protocol http1_protocol = {
     .start = h1_start,
+    .flush = h1_flush,
     .write = h1_write,
     .writev = h1_writev,
     .finish = h1_finish,

@@ -64,6 +64,7 @@ static void pass_head(struct forward *f, const struct http_message *m)
         f->replayable = false;
         buffer_fini(&f->request);
         worker_timer_clear(worker_self(), &f->timer);
+        x->hold_head = true; /* for what of the body came with it */
         exchange_start(x, m->status, &headers, body_of(x, m), m->length);
     }
     headers_fini(&headers);
@@ -91,6 +92,13 @@ void answer_on_body(struct client *c, const char *data, size_t len)
     f->paused = true;
     client_read(c, false);
     forward_set_timer(f);
+}
+
+void answer_on_delivered(struct client *c)
+{
+    struct forward *f = client_arg(c);
+
+    exchange_flush(f->x);
 }
 
 /* A connection on which some of the request has not gone out, because the

@@ -302,6 +302,7 @@ static const struct client_ops client_side = {
     .connected = on_connected,
     .head = answer_on_head,
     .body = answer_on_body,
+    .delivered = answer_on_delivered,
     .end = answer_on_end,
     .drained = on_server_drained,
     .failed = on_failed,

@@ -42,6 +42,7 @@ void forward_set_timer(struct forward *f);
 /* Of client_ops, while the client's argument is a forward. */
 void answer_on_head(struct client *c, const struct http_message *m);
 void answer_on_body(struct client *c, const char *data, size_t len);
+void answer_on_delivered(struct client *c);
 void answer_on_end(struct client *c, bool reusable);
 
 #endif
