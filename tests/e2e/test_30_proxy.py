@@ -401,6 +401,32 @@ def test_http_1_0_keeps_alive_with_a_length(proxied):
             assert answer.headers["Connection"] == "keep-alive"
 
 
+def test_a_backend_of_http_1_0_is_not_used_twice(proxied):
+    def handler(request, conn):
+        conn.send(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    server, b = proxied(handler)
+    with server.client() as c:
+        for _ in range(2):
+            answer = c.get("/")
+            assert answer.content == b"ok"
+            assert answer.headers["Via"] == "1.0 penstock"
+    assert len(b.connections) == 2
+
+
+def test_an_octet_at_a_time_is_an_answer_too(proxied):
+    said = (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"5\r\nhello\r\n0\r\n\r\n")
+
+    def handler(request, conn):
+        for i in range(len(said)):
+            conn.send(said[i:i + 1])
+            time.sleep(0.001)
+    server, b = proxied(handler)
+    with server.client() as c:
+        assert [c.get("/").content for _ in range(2)] == [b"hello"] * 2
+    assert len(b.connections) == 1
+
+
 def test_trailers_of_an_answer_are_dropped(proxied):
     def handler(request, conn):
         conn.start_chunked()
@@ -518,6 +544,17 @@ def test_nobody_listens(penstock):
     assert_problem(server.get("/"), 502, "connection_refused")
     assert counter(server, "proxy_bad_gateway") == 1
     wait_for(lambda: server.log_lines("error=connection_refused", "backend=app"))
+
+
+def test_a_name_without_an_address(penstock):
+    server = penstock(proxying("http://no-such-host.invalid:80"))
+    assert_problem(server.get("/"), 502, "dns_error")
+
+
+def test_a_name_with_an_address(penstock, backend):
+    b = backend()
+    server = penstock(proxying(b.url.replace("127.0.0.1", "localhost")))
+    assert server.get("/").status == 200
 
 
 def test_the_next_server_is_tried(penstock, backend):
