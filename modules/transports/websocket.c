@@ -25,6 +25,7 @@ struct inbound {
 struct session {
     struct follower follower; /* first */
     struct inbound *inbound;
+    struct channel *receive;  /* a reference, or NULL: nothing is taken */
     bool enveloped;
     bool pinged;              /* nothing has come since our last ping */
     bool farewell;            /* our close frame is queued or sent */
@@ -103,14 +104,20 @@ static void goodbye(struct follower *f, enum farewell why)
     }
 }
 
-static void fini(struct follower *f)
+static void drop_inbound(struct session *s)
 {
-    struct session *s = of_follower(f);
-
     if (s->inbound != NULL)
         ws_parser_fini(&s->inbound->parser);
     free(s->inbound);
     s->inbound = NULL;
+}
+
+static void fini(struct follower *f)
+{
+    struct session *s = of_follower(f);
+
+    drop_inbound(s);
+    channel_unref(&s->receive);
 }
 
 static const struct follower_ops session_follower = {
@@ -141,7 +148,21 @@ static int stop(struct session *s, enum ws_close_code code, const char *reason)
 
 static int on_message(void *arg, enum ws_opcode opcode, struct str data)
 {
-    return stop(arg, WS_POLICY, "this route takes no messages");
+    const struct message_parts parts = {
+        .data = data,
+        .content_type = opcode == WS_BINARY ? STR("application/octet-stream")
+                                            : STR_NONE,
+    };
+    struct session *s = arg;
+    struct message *m;
+
+    if (s->receive == NULL)
+        return stop(s, WS_POLICY, "this route takes no messages");
+    m = message_new(&parts);
+    if (m == NULL)
+        return -ENOMEM;
+    m->sender = s->follower.number;
+    return channel_append(s->receive, &m, 1, NULL) == -ENOMEM ? -ENOMEM : 0;
 }
 
 static int on_control(void *arg, enum ws_opcode opcode, struct str data)
@@ -194,7 +215,7 @@ static void on_raw(struct exchange *x, char *data, size_t len)
         leave(s, in->leave_code, in->leave_reason);
     else {
         if (ws_parser_idle(&in->parser))
-            fini(&s->follower);
+            drop_inbound(s);
         follower_pump(&s->follower); /* pongs */
     }
 }
@@ -320,6 +341,8 @@ static void open_websocket(struct exchange *x, const struct feed *feed)
         return;
     }
     s->enveloped = offers_envelope(x->request);
+    if (feed->receive != NULL)
+        s->receive = channel_ref(feed->receive);
     follow(x, feed, s);
 }
 

@@ -35,6 +35,7 @@ static void route_fini(struct route *r)
     pattern_fini(&r->pattern);
     pattern_fini(&r->channel);
     pattern_fini(&r->source_path);
+    pattern_fini(&r->receive);
     free(r->channel_text);
     free(r->path);
     free(r->host);

@@ -37,11 +37,13 @@ struct route {
     const struct backend *proxy; /* plain proxying; else NULL and: */
     char *channel_text;   /* template, as written or by default */
     struct pattern channel;
+    bool per_connection;  /* the channel's name has {connection} */
     uint8_t transports[KIND_N]; /* enum transport_kind, in order of preference */
     unsigned transport_count;
     struct history_limits history;
     struct reader_settings reader;
     struct source_settings source;
+    struct pattern receive;     /* where clients' messages go, if RECEIVE_OTHER */
     struct pattern source_path; /* source.path, as a template; empty for none */
 };
 

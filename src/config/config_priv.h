@@ -109,6 +109,13 @@ const struct backend *config_find_backend(const struct config *c,
 /* "allowed" for names of backends: fault_choice with all of them. */
 void fault_backend(struct loading *l, const struct node *n, const char *wrong);
 
+/* Reads a channel's name as a template.  False, and told, where it is none. */
+bool config_init_channel(struct loading *l, const struct node *n,
+                         const char *text, struct pattern *out);
+/* Whether a route's "receive", "echo" and {connection} go together. */
+void check_receive(struct loading *l, const struct node *route,
+                   struct route *r);
+
 /* Sorts the routes for config_route.  0 or -ENOMEM. */
 int config_index(struct config *c);
 

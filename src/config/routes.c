@@ -471,15 +471,19 @@ static bool check_channel_text(struct loading *l, const struct node *n,
     return false;
 }
 
+bool config_init_channel(struct loading *l, const struct node *n,
+                         const char *text, struct pattern *out)
+{
+    return check_channel_text(l, n, text) && init_pattern(l, n, text, out);
+}
+
 void read_channel(struct loading *l, const struct node *n, void *into)
 {
     const char *text = expect_text(l, n, "\"quotes/{symbol}\"");
     struct route *r = into;
 
-    if (text == NULL || !check_channel_text(l, n, text) ||
-        !init_pattern(l, n, text, &r->channel))
-        return;
-    r->channel_text = copy_text(l, text);
+    if (text != NULL && config_init_channel(l, n, text, &r->channel))
+        r->channel_text = copy_text(l, text);
 }
 
 static void default_channel(struct loading *l, const struct node *route,
@@ -504,9 +508,7 @@ static void check_channel_names(struct loading *l, const struct node *route,
 
     if (r->path == NULL || pattern_covers(&r->pattern, &r->channel, &missing))
         return;
-    if (str_eq(missing, STR("connection")))
-        fault_in(l, route, "channel", "{connection} is not supported yet");
-    else
+    if (!str_eq(missing, STR("connection"))) /* each client's own */
         fault_in(l, route, "channel", "{%.*s} is not in the path \"%.80s\"",
                  STR_ARG(missing), r->path);
 }
@@ -628,17 +630,21 @@ static void finish_feed(struct loading *l, const struct node *n,
 {
     const struct node *source = node_get(n, "source");
 
+    if (source == NULL)
+        r->source.type = "publish"; /* its clients publish */
     if (node_get(n, "transports") == NULL)
         all_transports(r);
     if (node_get(n, "channel") == NULL && r->path != NULL)
         default_channel(l, n, r);
     if (r->channel_text != NULL) {
         check_channel_names(l, n, r);
+        check_receive(l, n, r);
         check_source_names(l, source, r);
         if (r->source.type != NULL)
             check_shared(l, n, r);
     }
-    if (text_same(r->source.type, "publish") && l->config->admin == NULL &&
+    if (source != NULL && text_same(r->source.type, "publish") &&
+        l->config->admin == NULL &&
         node_get(n->parent->parent, "admin") == NULL)
         fault_at(l, source, "\"publish\" needs an admin listener to publish "
                  "to; add \"admin\": \"127.0.0.1:8081\" at the top");
@@ -660,7 +666,7 @@ static void read_route(struct loading *l, const struct node *n,
         check_duplicate(l, n, r);
     proxy = node_get(n, "proxy");
     source = node_get(n, "source");
-    if (proxy == NULL && source == NULL)
+    if (proxy == NULL && source == NULL && node_get(n, "receive") == NULL)
         fault_at(l, n, "needs \"proxy\" or \"source\"");
     else if (proxy != NULL)
         check_proxied(l, n);

@@ -10,14 +10,42 @@
 /* How long a peer gets to read our goodbye. */
 #define GOODBYE_MS 2000
 
+static bool flush(struct follower *f);
+
 static struct follower *of_reader(struct reader *r)
 {
     return (struct follower *)r;
 }
 
+/* How long what has come is held back: to be sent together with more, or
+ * because the last delivery was too short a time ago. */
+static uint64_t hold_ms(const struct follower *f)
+{
+    const struct reader_settings *s = f->settings;
+    uint64_t since_ms;
+
+    if (s->interval_ms == 0)
+        return s->batch_ms;
+    since_ms = (clock_now_us() - f->active_us) / 1000;
+    if (since_ms >= s->interval_ms)
+        return s->batch_ms;
+    return s->interval_ms - since_ms;
+}
+
 static void on_ready(struct reader *r)
 {
-    follower_pump(of_reader(r));
+    struct follower *f = of_reader(r);
+    uint64_t ms;
+
+    if (f->held)
+        return; /* the timer is set */
+    ms = hold_ms(f);
+    if (ms == 0) {
+        follower_pump(f);
+        return;
+    }
+    f->held = true;
+    exchange_set_timer(f->x, ms);
 }
 
 /* ---- the end --------------------------------------------------------------- */
@@ -70,6 +98,9 @@ void follower_leave(struct follower *f, enum farewell why)
 {
     if (f->ended)
         return;
+    /* What came before the end is not held back by it. */
+    if (why != FAREWELL_BEHIND && !f->reader.blocked && !flush(f))
+        return;
     f->ended = true;
     reader_leave(&f->reader);
     if (f->ops->goodbye != NULL)
@@ -82,8 +113,8 @@ static void on_behind(struct reader *r)
 {
     struct follower *f = of_reader(r);
 
-    if (f->settings->lag == LAG_SKIP)
-        return; /* it is told of the gap when it reads again */
+    if (f->settings->lag != LAG_DISCONNECT)
+        return; /* it goes on, or is told of the gap, when it reads again */
     meter_add(METER_readers_cut, 1);
     cut(f, "too-slow");
 }
@@ -101,6 +132,14 @@ static const struct reader_ops follower_reader = {on_ready, on_behind,
 
 /* ---- the beginning --------------------------------------------------------- */
 
+/* Never 0, and no two alike while both live. */
+static uint64_t new_number(void)
+{
+    static _Atomic uint64_t last;
+
+    return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+}
+
 void follower_init(struct follower *f, struct exchange *x,
                    const struct feed *feed, const struct follower_ops *ops,
                    enum wire_format format)
@@ -109,6 +148,8 @@ void follower_init(struct follower *f, struct exchange *x,
     f->ops = ops;
     f->settings = feed->reader;
     f->format = (uint8_t)format;
+    if (feed->reader->no_echo)
+        f->number = new_number();
     x->handler = f;
 }
 
@@ -164,10 +205,14 @@ static void parcel_add(struct parcel *p, struct str s)
     p->total += s.n;
 }
 
+/* Empty for what the reader is not to get: its own words. */
 static struct str wire_of(const struct follower *f, struct message *m)
 {
-    const struct wire *w = message_wire(m, f->format);
+    const struct wire *w;
 
+    if (f->number != 0 && m->sender == f->number)
+        return STR("");
+    w = message_wire(m, f->format);
     return w == NULL ? STR_NONE : wire_str(w, exchange_framed(f->x));
 }
 
@@ -205,9 +250,11 @@ static void account(struct follower *f, const struct reading *reading,
         free(f->control);
         f->control = NULL;
     }
-    while (n < reading->count && sent > 0) {
+    while (n < reading->count) {
         size_t len = wire_of(f, reading->messages[n]).n;
 
+        if (len > 0 && sent == 0)
+            break;
         if (!consume(&sent, len)) {
             f->partial = message_ref(reading->messages[n]);
             f->partial_sent = sent;
@@ -255,45 +302,83 @@ static bool tell_gap(struct follower *f, const struct gap *gap)
     return false;
 }
 
-/* One writev.  True: the socket may take more, and there may be more. */
-static bool send_some(struct follower *f)
+/* Where only the newest counts, the others are passed over. */
+static void merge(struct follower *f)
 {
-    struct reading reading = {0};
+    if (f->settings->lag == LAG_LATEST || f->settings->interval_ms > 0)
+        meter_add(METER_messages_merged, reader_skip_to_newest(&f->reader));
+}
+
+enum sending { SENT_MORE, SENT_ENOUGH, SENT_LAST };
+
+/* One writev.  SENT_MORE: the socket may take more, and there may be more;
+ * SENT_LAST: the follower is gone. */
+static enum sending send_some(struct follower *f)
+{
+    struct reading reading;
     struct parcel parcel;
     size_t sent;
 
-    if (!f->ended)
+    reading.count = 0;
+    reading.owned = false;
+    if (!f->ended) {
+        merge(f);
         reader_read(&f->reader, &reading);
-    if (reading.missed > 0 && !tell_gap(f, &reading.gap)) {
-        reading_done(&reading);
-        return false;
+        if (reading.missed > 0 && !tell_gap(f, &reading.gap)) {
+            reading_done(&reading);
+            return SENT_LAST;
+        }
     }
     pack(f, &reading, &parcel);
-    if (parcel.total == 0 || parcel.failed) {
+    if (parcel.failed) {
         reading_done(&reading);
-        if (parcel.failed)
-            cut(f, "out-of-memory");
-        else if (f->ended)
-            finish(f);
-        return false;
+        cut(f, "out-of-memory");
+        return SENT_LAST;
     }
-    sent = exchange_writev(f->x, parcel.iov, parcel.count);
+    if (parcel.total == 0 && f->ended) {
+        finish(f);
+        return SENT_LAST;
+    }
+    sent = parcel.total == 0
+               ? 0
+               : exchange_writev(f->x, parcel.iov, parcel.count);
     account(f, &reading, sent);
     reading_done(&reading);
     if (sent > 0)
         follower_touch(f);
     f->reader.blocked = sent < parcel.total;
-    return !f->reader.blocked;
+    if (f->reader.blocked)
+        f->unacked_seen = SIZE_MAX;
+    if (f->reader.blocked || (parcel.total == 0 && reading.count == 0))
+        return SENT_ENOUGH;
+    return SENT_MORE;
+}
+
+/* Nothing is left that could be sent now.  A pass holds all that is new; a
+ * second look costs a lock, so only those take it that had more to catch up
+ * with. */
+static bool is_done(const struct follower *f)
+{
+    return !f->ended && f->partial == NULL && f->control == NULL &&
+           reader_dry(&f->reader);
+}
+
+/* False: the follower is gone. */
+static bool flush(struct follower *f)
+{
+    for (;;) {
+        enum sending s = send_some(f);
+
+        if (s == SENT_LAST)
+            return false;
+        if (s == SENT_ENOUGH || is_done(f))
+            return true;
+    }
 }
 
 void follower_pump(struct follower *f)
 {
-    /* A pass holds all that is new; a second look costs a lock, so only those
-     * take it that had more to catch up with. */
-    while (send_some(f))
-        if (!f->ended && f->partial == NULL && f->control == NULL &&
-            reader_dry(&f->reader))
-            return;
+    flush(f);
 }
 
 /* ---- what the exchange tells ----------------------------------------------- */
@@ -303,7 +388,24 @@ void follower_on_drained(struct exchange *x)
     struct follower *f = x->handler;
 
     f->reader.blocked = false;
-    follower_pump(f);
+    if (f->ended || f->partial != NULL || f->control != NULL)
+        follower_pump(f);
+    else
+        on_ready(&f->reader);
+}
+
+/* A slow peer takes octets long before its socket takes more of ours. */
+static bool is_moving(struct follower *f)
+{
+    size_t unacked = exchange_unacked(f->x);
+    bool moving = unacked < f->unacked_seen;
+
+    f->unacked_seen = unacked;
+    if (!moving)
+        return false;
+    follower_touch(f);
+    exchange_set_timer(f->x, f->settings->heartbeat_ms);
+    return true;
 }
 
 void follower_on_timeout(struct exchange *x)
@@ -317,6 +419,15 @@ void follower_on_timeout(struct exchange *x)
         exchange_fail(x);
         return;
     }
+    if (f->held) {
+        f->held = false;
+        exchange_set_timer(x, limit_ms);
+        if (!f->reader.blocked)
+            follower_pump(f);
+        return;
+    }
+    if (f->reader.blocked && is_moving(f))
+        return;
     if (f->reader.blocked && silent_ms >= f->settings->write_ms) {
         meter_add(METER_readers_cut, 1);
         cut(f, "write-timeout");

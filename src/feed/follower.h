@@ -41,7 +41,10 @@ struct follower {
     size_t partial_sent;               /* octets of it that are out */
     struct buffer *control;            /* what goes between messages, or NULL */
     uint64_t active_us;                /* when something last went out */
+    size_t unacked_seen;               /* when it was last looked at, blocked */
+    uint64_t number;                   /* marks its own messages; 0: echo them */
     uint8_t format;                    /* enum wire_format */
+    bool held;                         /* the timer will send what has come */
     bool ended;                        /* waits only for control to go out */
 };
 

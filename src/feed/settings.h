@@ -11,7 +11,8 @@
 struct backend;
 
 enum start_at { START_NOW, START_LAST, START_OLDEST };
-enum lag_policy { LAG_DISCONNECT, LAG_SKIP };
+enum lag_policy { LAG_DISCONNECT, LAG_SKIP, LAG_LATEST };
+enum receive_to { RECEIVE_NOTHING, RECEIVE_CHANNEL, RECEIVE_OTHER };
 enum source_when { WHEN_NEEDED, WHEN_ALWAYS };
 
 struct history_limits {
@@ -23,6 +24,8 @@ struct history_limits {
 struct reader_settings {
     enum start_at start;       /* of a follower without a cursor */
     enum lag_policy lag;
+    uint64_t interval_ms;      /* max_rate: least time between two deliveries */
+    uint64_t batch_ms;         /* how long messages are gathered for one write */
     uint64_t heartbeat_ms;     /* silence before a comment or a ping */
     uint64_t write_ms;         /* a full socket that takes nothing: cut after */
     uint64_t wait_ms;          /* longest long poll */
@@ -30,6 +33,8 @@ struct reader_settings {
     size_t batch_bytes;
     uint64_t retry_ms;         /* SSE retry: told to clients, with jitter */
     uint64_t cache_s;          /* Cache-Control of a poll's answer; 0: no-cache */
+    enum receive_to receive;   /* where a client's messages go */
+    bool no_echo;              /* not back to the client that sent them */
     size_t message_bytes;      /* largest message taken from a client */
     char **origins;            /* allowed Origin values for WebSocket, NULL-ended;
                                 * NULL: the same host only; "*": any */

@@ -13,6 +13,7 @@
 struct feed {
     struct channel *channel;
     struct snapshot *snapshot;
+    struct channel *receive; /* where what the client sends goes, or NULL */
     const struct reader_settings *reader;
     const struct source_settings *source;
     struct str source_path;  /* of the upstream URL, names filled in */

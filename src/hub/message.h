@@ -24,6 +24,7 @@ struct message {
     atomic_uint refs;                    /* (a) 1 at birth, the creator's */
     enum envelope_kind kind;             /* (i) how data stands in JSON */
     uint64_t epoch, seq;                 /* (i) set by history_append */
+    uint64_t sender;                     /* (i) the client's own number, or 0 */
     uint64_t born_us;                    /* (i) monotonic, when it arrived */
     uint64_t time_ms;                    /* (i) wall time of arrival */
     struct message *evicted_next;        /* (c) see history_append */

@@ -19,6 +19,9 @@ struct pass {
     struct message *messages[READING_MAX];
 };
 
+/* For want of memory: hands out nothing, and each reader looks by itself. */
+static struct pass bare_pass;
+
 /* Its worker's own. */
 struct audience {
     struct seat seat;         /* first: its note runs a pass */
@@ -227,6 +230,17 @@ struct channel *reader_channel(const struct reader *r)
     return r->audience->channel;
 }
 
+uint64_t reader_skip_to_newest(struct reader *r)
+{
+    uint64_t newest = r->audience->seen_seq - 1, passed;
+
+    if (r->next_seq >= newest)
+        return 0;
+    passed = newest - r->next_seq;
+    r->next_seq = newest;
+    return passed;
+}
+
 bool reader_dry(const struct reader *r)
 {
     return r->next_seq >= r->audience->seen_seq;
@@ -294,6 +308,20 @@ void reading_done(struct reading *reading)
         message_unref(&reading->held[i]);
 }
 
+/* Under the lock.  Takes what the audience has not seen, as much as fits. */
+static void take_unseen(struct audience *a, struct pass *p)
+{
+    const struct history *h = &a->channel->history;
+
+    if (p == &bare_pass) {
+        a->seen_seq = h->next_seq;
+        return;
+    }
+    p->first_seq = a->seen_seq;
+    p->count = take_messages(h, a->seen_seq, p->messages);
+    a->seen_seq += p->count;
+}
+
 /* Looks for what the audience has not seen.  False, and waiting, if there is
  * nothing: look first or wait first would be the same, both are one step
  * under the lock. */
@@ -301,35 +329,38 @@ static bool pass_begin(struct audience *a)
 {
     struct channel *c = a->channel;
     struct pass *p = malloc(sizeof(*p));
+    bool anything;
 
+    if (p == NULL)
+        p = &bare_pass;
     pthread_mutex_lock(&c->lock);
     a->first_held = history_first_seq(&c->history);
     if (a->seen_seq < a->first_held)
         a->seen_seq = a->first_held;
-    if (p != NULL) {
-        p->first_seq = a->seen_seq;
-        p->count = take_messages(&c->history, a->seen_seq, p->messages);
-        a->seen_seq += p->count;
-    }
     a->ended = c->ended;
-    if (p == NULL || (p->count == 0 && !a->ended))
+    anything = a->ended || a->seen_seq < c->history.next_seq;
+    if (!anything)
         c->waiting |= UINT64_C(1) << a->worker;
+    else
+        take_unseen(a, p);
     pthread_mutex_unlock(&c->lock);
 
-    if (p == NULL || (p->count == 0 && !a->ended)) {
+    /* From here on, if it waits, a note may be on its way. */
+    if (anything) {
+        a->pass = p;
+        a->at = 0;
+    } else if (p != &bare_pass) {
         free(p);
-        return false;
     }
-    a->pass = p;
-    a->at = 0;
-    return true;
+    return anything;
 }
 
 static void pass_end(struct audience *a)
 {
     for (unsigned i = 0; i < a->pass->count; i++)
         message_unref(&a->pass->messages[i]);
-    free(a->pass);
+    if (a->pass != &bare_pass)
+        free(a->pass);
     a->pass = NULL;
     a->at = 0;
 }

@@ -76,6 +76,9 @@ static inline void reader_advance(struct reader *r, unsigned count)
 {
     r->next_seq += count;
 }
+/* Moves the cursor to the newest message that its audience has seen, where the
+ * older ones do not matter any more.  Returns how many were passed over. */
+uint64_t reader_skip_to_newest(struct reader *r);
 /* Whether it has had all that its audience has seen: what comes later will
  * call ready(). */
 bool reader_dry(const struct reader *r);

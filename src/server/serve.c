@@ -2,6 +2,7 @@
  * transport that suits the request (which transport: select_transport). */
 #include <errno.h>
 
+#include "feed/publish.h"
 #include "modules.h"
 #include "proxy/forward.h"
 #include "server/server.h"
@@ -197,69 +198,128 @@ static void refuse_channel(struct exchange *x, int error)
                                       : "out of memory: try again later");
 }
 
-/* Refuses what is not a way to read. */
-static bool refuse_method(struct exchange *x)
+/* A message for the channel, from a client whose transport is one-way; where
+ * each connection has a channel of its own it would go to nobody. */
+static bool is_message(const struct http_message *m, const struct route *r)
+{
+    return str_eq(m->method, STR("POST")) && !asks_for_websocket(m) &&
+           r->reader.receive != RECEIVE_NOTHING && !r->per_connection;
+}
+
+/* Refuses what is neither a way to read nor a message. */
+static bool refuse_method(struct exchange *x, const struct route *r)
 {
     const struct http_message *m = x->request;
     struct answer_headers a;
+    bool takes = r->reader.receive != RECEIVE_NOTHING && !r->per_connection;
 
-    if (str_eq(m->method, STR("GET")) || x->is_head || asks_for_websocket(m))
+    if (str_eq(m->method, STR("GET")) || x->is_head || asks_for_websocket(m) ||
+        is_message(m, r))
         return false;
     answer_init(&a);
-    answer_add(&a, "Allow", STR("GET, HEAD, OPTIONS"));
+    answer_add(&a, "Allow", takes ? STR("GET, HEAD, POST, OPTIONS")
+                                  : STR("GET, HEAD, OPTIONS"));
     if (str_eq(m->method, STR("OPTIONS")))
         exchange_respond(x, 204, &a.headers, NULL, 0);
     else
         exchange_problem(x, 405, &a.headers,
-                         "this route is read with GET and takes no messages");
+                         takes ? "this route is read with GET and takes "
+                                 "messages by POST"
+                               : "this route is read with GET and takes no "
+                                 "messages");
     return true;
 }
 
-/* Finds or makes the channel, and opens the transport on it. */
-static void open_channel(struct exchange *x, const struct route *r,
-                         const struct pattern_values *values,
-                         enum transport_kind kind, struct feed *feed)
+/* Makes or finds the channel that a template means.  0 or -errno. */
+static int find_channel(struct exchange *x, const struct route *r,
+                        const struct pattern *name,
+                        const struct pattern_values *values,
+                        struct channel **out)
 {
-    struct server *server = server_part(x)->server;
     struct history_bounds bounds = server_bounds(r);
-    struct buffer name = {0}, path = {0};
-    int rc = pattern_expand(&r->channel, values, &name);
+    struct buffer text = {0};
+    int rc = pattern_expand(name, values, &text);
 
-    if (rc == 0 && r->source.path != NULL)
-        rc = pattern_expand_url(&r->source_path, values, &path);
     if (rc == 0)
-        rc = hub_channel(&server->hub, buffer_str(&name), &bounds,
-                         &feed->channel);
-    if (rc < 0) {
-        refuse_channel(x, rc);
-    } else {
-        feed->source_path = buffer_str(&path);
+        rc = hub_channel(&server_part(x)->server->hub, buffer_str(&text),
+                         &bounds, out);
+    buffer_fini(&text);
+    return rc;
+}
+
+/* The channels that the route reads and writes, with references. */
+static int find_channels(struct exchange *x, const struct route *r,
+                         const struct pattern_values *values,
+                         struct feed *feed)
+{
+    int rc = find_channel(x, r, &r->channel, values, &feed->channel);
+
+    if (rc < 0 || r->reader.receive == RECEIVE_NOTHING)
+        return rc;
+    if (r->reader.receive == RECEIVE_OTHER)
+        return find_channel(x, r, &r->receive, values, &feed->receive);
+    feed->receive = channel_ref(feed->channel);
+    return 0;
+}
+
+static void open_transport(struct exchange *x, const struct route *r,
+                           struct feed *feed)
+{
+    enum transport_kind kind;
+
+    read_wait(x->request, feed);
+    read_cursor(x->request, feed);
+    kind = select_transport(x->request, r, feed);
+    if (kind == KIND_N)
+        refuse_transport(x, r);
+    else
         modules_transport(kind_names[kind])->open(x, feed);
-        channel_unref(&feed->channel);
-    }
-    buffer_fini(&name);
-    buffer_fini(&path);
+}
+
+/* A name that no other connection has, for {connection}. */
+static void name_connection(struct pattern_values *values, char name[ID_MAX])
+{
+    static _Atomic uint64_t last;
+
+    if (values->count == PATTERN_PARTS_MAX)
+        return;
+    values->names[values->count] = STR("connection");
+    values->values[values->count++] =
+        (struct str){name, id_format(name, epoch_new(),
+                                     atomic_fetch_add(&last, 1) + 1)};
 }
 
 static void serve_channel(struct exchange *x, const struct route *r,
-                          const struct pattern_values *values)
+                          struct pattern_values *values)
 {
     struct feed feed = {
         .snapshot = x->snapshot,
         .reader = &r->reader,
         .source = &r->source,
     };
-    enum transport_kind kind;
+    struct buffer path = {0};
+    char name[ID_MAX];
+    int rc;
 
-    if (refuse_method(x))
+    if (refuse_method(x, r))
         return;
-    read_wait(x->request, &feed);
-    read_cursor(x->request, &feed);
-    kind = select_transport(x->request, r, &feed);
-    if (kind == KIND_N)
-        refuse_transport(x, r);
+    if (r->per_connection)
+        name_connection(values, name);
+    rc = r->source.path == NULL
+             ? 0
+             : pattern_expand_url(&r->source_path, values, &path);
+    if (rc == 0)
+        rc = find_channels(x, r, values, &feed);
+    feed.source_path = buffer_str(&path);
+    if (rc < 0)
+        refuse_channel(x, rc);
+    else if (is_message(x->request, r))
+        publish_open(x, feed.receive, r->reader.message_bytes);
     else
-        open_channel(x, r, values, kind, &feed);
+        open_transport(x, r, &feed);
+    channel_unref(&feed.channel);
+    channel_unref(&feed.receive);
+    buffer_fini(&path);
 }
 
 /* ---- the request ------------------------------------------------------------- */

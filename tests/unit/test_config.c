@@ -102,10 +102,10 @@ static const struct broken {
     {TOP("\"heartbeat\": \"5s\""),
      "f.json:2: heartbeat: does not belong here, but in routes[]\n"},
     {TOP("\"user\": \"www-data\""), "f.json:2: user: is not supported yet\n"},
-    {FEED("\"receive\": \"channel\""),
-     "f.json:2: routes[0].receive: is not supported yet\n"},
-    {FEED("\"lag\": \"latest\""),
-     "f.json:2: routes[0].lag: \"latest\" is not supported yet\n"},
+    {FEED("\"receive\": {\"post\": \"app/orders\"}"),
+     "f.json:2: routes[0].receive: {\"post\": ...} is not supported yet\n"},
+    {FEED("\"echo\": false"),
+     "f.json:2: routes[0].echo: needs \"receive\"\n"},
     {TOP("\"log\": {\"level\": \"info\"},\n\"log\": {}"),
      "f.json:3: log: the same key twice; the first is on line 2\n"},
 
@@ -295,7 +295,8 @@ static const struct broken {
      "f.json:2: routes[0].channel: \"c/*\" has a *, which a channel's name "
      "cannot have\n"},
     {FEED("\"channel\": \"c/{connection}\""),
-     "f.json:2: routes[0].channel: {connection} is not supported yet\n"},
+     "f.json:2: routes[0].channel: {connection} lasts as long as a connection; "
+     "write \"transports\": [\"websocket\", \"sse\"]\n"},
     {ROUTE("\"path\": \"/\", \"source\": \"publish\""),
      "f.json:2: routes[0]: path \"/\" leaves no name for the channel; name it "
      "with \"channel\"\n"},

@@ -1,0 +1,75 @@
+/* What a route does with its clients' messages: "receive", "echo", and the
+ * name {connection} that a channel of one client alone has. */
+#include "config/config_priv.h"
+
+#include <string.h>
+
+#define CONNECTION STR("connection")
+
+void read_receive(struct loading *l, const struct node *n, void *into)
+{
+    const char *text;
+    struct route *r = into;
+
+    if (node_is(n, JSON_OBJECT)) {
+        fault_at(l, n, "{\"post\": ...} is not supported yet");
+        return;
+    }
+    text = expect_text(l, n, "\"channel\", or a channel's name");
+    if (text == NULL)
+        return;
+    if (strcmp(text, "channel") == 0)
+        r->reader.receive = RECEIVE_CHANNEL;
+    else if (config_init_channel(l, n, text, &r->receive))
+        r->reader.receive = RECEIVE_OTHER;
+}
+
+void read_echo(struct loading *l, const struct node *n, void *into)
+{
+    struct route *r = into;
+
+    if (node_is(n, JSON_FALSE))
+        r->reader.no_echo = true;
+    else
+        expect(l, n, JSON_TRUE, "true or false");
+}
+
+/* Each request of a poll would make a channel of its own. */
+static void check_transports(struct loading *l, const struct node *route,
+                             const struct route *r)
+{
+    bool polled = false;
+
+    for (unsigned i = 0; i < r->transport_count; i++)
+        polled |= r->transports[i] == KIND_POLL ||
+                  r->transports[i] == KIND_LONGPOLL;
+    if (polled)
+        fault_in(l, route, "channel",
+                 "{connection} lasts as long as a connection; write "
+                 "\"transports\": [\"websocket\", \"sse\"]");
+}
+
+static bool names_connection(const struct pattern *p)
+{
+    for (unsigned i = 0; i < p->part_count; i++)
+        if (str_eq(p->parts[i].name, CONNECTION))
+            return true;
+    return false;
+}
+
+void check_receive(struct loading *l, const struct node *route,
+                   struct route *r)
+{
+    struct str missing;
+
+    r->per_connection = names_connection(&r->channel);
+    if (r->per_connection)
+        check_transports(l, route, r);
+    if (r->reader.receive == RECEIVE_OTHER &&
+        !pattern_covers(&r->pattern, &r->receive, &missing) &&
+        !str_eq(missing, CONNECTION))
+        fault_in(l, route, "receive", "{%.*s} is not in the path \"%.80s\"",
+                 STR_ARG(missing), r->path);
+    if (r->reader.receive == RECEIVE_NOTHING && node_get(route, "echo") != NULL)
+        fault_in(l, route, "echo", "needs \"receive\"");
+}
