@@ -32,6 +32,7 @@ static void route_fini(struct route *r)
         free(*o);
     free(r->reader.origins);
     free((char *)r->source.path);
+    free((char *)r->source.subscribe);
     pattern_fini(&r->pattern);
     pattern_fini(&r->channel);
     pattern_fini(&r->source_path);

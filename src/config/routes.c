@@ -314,9 +314,9 @@ void read_origins(struct loading *l, const struct node *n, void *into)
 
 /* Source ------------------------------------------------------------------ */
 
-static const char *const source_names[] = {"publish", "sse", "ndjson"};
-static const char *const later_sources[] = {"poll", "longpoll", "websocket",
-                                            "redis"};
+static const char *const source_names[] = {"publish", "sse", "ndjson",
+                                           "websocket"};
+static const char *const later_sources[] = {"poll", "longpoll", "redis"};
 
 static bool is_source_name(const char *name)
 {
@@ -349,6 +349,26 @@ static void read_source_name(struct loading *l, const struct node *n,
     else
         fault_choice(l, n, "unknown source", text, "allowed", source_names,
                      sizeof(source_names) / sizeof(*source_names));
+}
+
+/* The key as text that outlives the file. */
+static const char *source_type_name(const char *key)
+{
+    for (size_t i = 0; i < sizeof(source_names) / sizeof(*source_names); i++)
+        if (strcmp(source_names[i], key) == 0)
+            return source_names[i];
+    return NULL;
+}
+
+void read_subscribe(struct loading *l, const struct node *n, void *into)
+{
+    const char *text = expect_text(l, n, "\"{\\\"op\\\": \\\"subscribe\\\"}\"");
+    struct route *r = into;
+
+    if (node_get(n->parent, "websocket") == NULL)
+        fault_at(l, n, "goes with \"websocket\" only");
+    else if (text != NULL)
+        r->source.subscribe = copy_text(l, text);
 }
 
 void read_source_publish(struct loading *l, const struct node *n, void *into)
@@ -386,7 +406,7 @@ void read_source_url(struct loading *l, const struct node *n, void *into)
 
     if (text == NULL)
         return;
-    r->source.type = strcmp(n->key, "sse") == 0 ? "sse" : "ndjson";
+    r->source.type = source_type_name(n->key);
     if (*text == '/' || *text == '\0' || strstr(text, "://") != NULL) {
         fault_at(l, n, "\"%.80s\" names no backend; write \"BACKEND/PATH\" "
                  "with a name from \"backends\"", text);
@@ -427,7 +447,8 @@ static void check_source_keys(struct loading *l, const struct node *n)
         if (node_get(n, later_sources[i]) != NULL)
             return; /* told already */
     if (kind == NULL)
-        fault_at(l, n, "needs one of \"sse\", \"ndjson\" or \"publish\"");
+        fault_at(l, n, "needs one of \"sse\", \"ndjson\", \"websocket\" or "
+                 "\"publish\"");
     else if (strcmp(kind->key, "publish") == 0)
         for (const struct node *k = n->first; k != NULL; k = k->next)
             if (k != kind && !is_source_name(k->key))
@@ -581,7 +602,8 @@ static bool feeds_same(const struct route *a, const struct route *b)
     const struct source_settings *x = &a->source, *y = &b->source;
 
     return text_same(x->type, y->type) && x->backend == y->backend &&
-           text_same(x->path, y->path) && x->when == y->when &&
+           text_same(x->path, y->path) &&
+           text_same(x->subscribe, y->subscribe) && x->when == y->when &&
            x->linger_ms == y->linger_ms && x->idle_ms == y->idle_ms &&
            x->backoff_min_ms == y->backoff_min_ms &&
            x->backoff_max_ms == y->backoff_max_ms &&

@@ -41,10 +41,11 @@ struct reader_settings {
 };
 
 struct source_settings {
-    const char *type;          /* "publish", "sse", "ndjson" */
+    const char *type;          /* "publish", "sse", "ndjson", "websocket" */
     const struct backend *backend; /* NULL for publish */
     const char *path;          /* template of the URL's path and query, with
                                 * {name} parts; begins with '/' */
+    const char *subscribe;     /* first message of a WebSocket, or NULL */
     enum source_when when;
     uint64_t linger_ms;        /* stays open after the last reader */
     uint64_t idle_ms;          /* silence upstream before reconnecting; 0: never */

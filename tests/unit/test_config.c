@@ -311,7 +311,7 @@ static const struct broken {
     /* Sources. */
     {ROUTE("\"path\": \"/a\", \"source\": \"publsh\""),
      "f.json:2: routes[0].source: unknown source \"publsh\"; allowed: publish, "
-     "sse, ndjson.  Did you mean \"publish\"?\n"},
+     "sse, ndjson, websocket.  Did you mean \"publish\"?\n"},
     {ROUTE("\"path\": \"/a\", \"source\": \"redis\""),
      "f.json:2: routes[0].source: source \"redis\" is not supported yet\n"},
     {ROUTE("\"path\": \"/a\", \"source\": \"sse\""),

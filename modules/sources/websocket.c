@@ -1,0 +1,266 @@
+/* websocket.c - the source "websocket": a backend's WebSocket, of which we are
+ * the client (RFC 6455).  It has no ids, so what was sent while we were away
+ * is not had. */
+#include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+
+#include "base/logging.h"
+#include "base/meter.h"
+#include "http/client.h"
+#include "hub/message.h"
+#include "modules.h"
+#include "proxy/backend.h"
+#include "wire/websocket.h"
+
+#define KEY_OCTETS 16 /* RFC 6455 4.1 */
+#define KEY_CHARS  24
+
+struct websocket_source {
+    struct source *source;
+    struct client *client; /* NULL while there is none */
+    struct ws_parser parser;
+    bool parser_ready, open;
+    const char *over;      /* why a callback stopped the feed */
+    char key[KEY_CHARS + 1];
+};
+
+static void give_up(struct websocket_source *s, const char *why)
+{
+    source_failed(s->source, why, 0);
+}
+
+/* ---- to the backend ---------------------------------------------------------- */
+
+/* A client's frames are masked, each with a key that nobody can foresee (5.3,
+ * 10.3).  payload is at most a control frame's, or the subscription. */
+static void send_frame(struct websocket_source *s, enum ws_opcode opcode,
+                       struct str payload)
+{
+    struct buffer frame = {0};
+    uint8_t head[WS_HEAD_MAX], mask[4] = {0};
+    size_t n;
+
+    RAND_bytes(mask, sizeof(mask));
+    n = ws_frame_head(head, opcode, payload.n, mask);
+    buffer_append(&frame, head, n);
+    buffer_append_str(&frame, payload);
+    if (!frame.failed) {
+        ws_mask(frame.data + n, payload.n, mask, 0);
+        client_send(s->client, frame.data, frame.len);
+    }
+    buffer_fini(&frame);
+}
+
+static void send_close(struct websocket_source *s, unsigned code)
+{
+    const char body[2] = {(char)(code >> 8), (char)code};
+
+    send_frame(s, WS_CLOSE, code == WS_NO_CODE ? STR("")
+                                               : (struct str){body, 2});
+}
+
+static void send_handshake(struct websocket_source *s,
+                           const struct backend_server *at)
+{
+    struct buffer b = {0};
+    uint8_t octets[KEY_OCTETS] = {0};
+    bool v6 = strchr(at->host, ':') != NULL;
+
+    RAND_bytes(octets, sizeof(octets));
+    EVP_EncodeBlock((unsigned char *)s->key, octets, sizeof(octets));
+    buffer_append_str(&b, STR("GET "));
+    buffer_append_str(&b, source_path(s->source));
+    buffer_printf(&b, v6 ? " HTTP/1.1\r\nHost: [%s]:%u\r\n"
+                         : " HTTP/1.1\r\nHost: %s:%u\r\n",
+                  at->host, at->port);
+    buffer_printf(&b,
+                  "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+                  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n"
+                  "User-Agent: penstock\r\n\r\n",
+                  s->key);
+    client_expect(s->client, false, true);
+    client_send(s->client, b.data, b.len);
+    buffer_fini(&b);
+}
+
+/* ---- from the backend -------------------------------------------------------- */
+
+static int on_message(void *arg, enum ws_opcode opcode, struct str data)
+{
+    struct websocket_source *s = arg;
+    const struct message_parts parts = {
+        .data = data,
+        .content_type = opcode == WS_BINARY ? STR("application/octet-stream")
+                                            : STR_NONE,
+    };
+
+    return source_emit(s->source, &parts, STR_NONE);
+}
+
+/* Answered at once, whatever our readers do (5.5.2). */
+static int on_control(void *arg, enum ws_opcode opcode, struct str data)
+{
+    struct websocket_source *s = arg;
+
+    if (opcode == WS_PING)
+        send_frame(s, WS_PONG, data);
+    if (opcode != WS_CLOSE)
+        return 0;
+    send_close(s, ws_close_body_code(data));
+    s->over = "the backend closed the WebSocket";
+    return 1;
+}
+
+static const struct ws_parser_ops parser_ops = {on_message, on_control};
+
+static void watch_silence(struct websocket_source *s)
+{
+    client_set_timer(s->client, source_settings(s->source)->idle_ms);
+}
+
+static void on_raw(struct client *c, char *data, size_t len)
+{
+    struct websocket_source *s = client_arg(c);
+    int rc;
+
+    watch_silence(s);
+    rc = ws_parser_feed(&s->parser, data, len);
+    source_flush(s->source);
+    if (rc == -EPROTO) {
+        meter_add(METER_source_refused, 1);
+        send_close(s, s->parser.fail_code);
+        give_up(s, s->parser.fail_reason);
+    } else if (rc != 0) {
+        give_up(s, rc > 0 ? s->over : "out of memory");
+    }
+}
+
+/* NULL if the backend agreed (4.1), or else what is wrong. */
+static const char *judge(const struct websocket_source *s,
+                         const struct http_message *m)
+{
+    struct str accept = headers_get(&m->headers, "Sec-WebSocket-Accept");
+    char want[WS_ACCEPT_LEN + 1];
+
+    if (m->status != 101)
+        return "the backend refused the upgrade";
+    ws_accept((struct str){s->key, KEY_CHARS}, want);
+    if (!headers_list_has(&m->headers, "Upgrade", "websocket") ||
+        !str_eq(accept, str_of(want)))
+        return "the backend's handshake has a wrong Sec-WebSocket-Accept";
+    if (headers_get(&m->headers, "Sec-WebSocket-Extensions").n > 0 ||
+        headers_get(&m->headers, "Sec-WebSocket-Protocol").n > 0)
+        return "the backend chose what was not offered";
+    return NULL;
+}
+
+static void on_head(struct client *c, const struct http_message *m)
+{
+    struct websocket_source *s = client_arg(c);
+    const char *first = source_settings(s->source)->subscribe;
+    const char *why;
+
+    if (m->status < 200 && m->status != 101)
+        return;
+    why = judge(s, m);
+    if (why != NULL) {
+        give_up(s, why);
+        return;
+    }
+    s->open = true;
+    watch_silence(s);
+    source_opened(s->source);
+    if (first != NULL)
+        send_frame(s, WS_TEXT, str_of(first));
+}
+
+static void on_body(struct client *c, const char *data, size_t len)
+{
+}
+
+static void on_end(struct client *c, bool reusable)
+{
+    give_up(client_arg(c), "the backend refused the upgrade");
+}
+
+static void on_connected(struct client *c)
+{
+    struct websocket_source *s = client_arg(c);
+
+    client_set_timer(c, source_settings(s->source)->backend->response_ms);
+}
+
+static void on_failed(struct client *c, enum client_failure failure,
+                      const char *why)
+{
+    struct websocket_source *s = client_arg(c);
+
+    s->client = NULL;
+    if (failure == CLIENT_TIMEOUT)
+        why = s->open ? "silence for longer than idle_timeout"
+                      : "no answer within response_timeout";
+    give_up(s, why);
+}
+
+static const struct client_ops backend_ops = {
+    .connected = on_connected,
+    .head = on_head,
+    .body = on_body,
+    .end = on_end,
+    .raw = on_raw,
+    .failed = on_failed,
+};
+
+/* ---- source_type --------------------------------------------------------------- */
+
+static int start(struct source *source)
+{
+    struct websocket_source *s = source_state(source);
+    const struct backend *backend = source_settings(source)->backend;
+    const struct backend_server *at = backend_pick(backend);
+
+    s->source = source;
+    s->open = false;
+    if (s->parser_ready)
+        ws_parser_fini(&s->parser);
+    ws_parser_init(&s->parser, &parser_ops, s, WS_CLIENT,
+                   source_settings(source)->message_bytes);
+    s->parser_ready = true;
+    s->client = client_connect(at->host, at->port, backend->connect_ms,
+                               &backend_ops, s);
+    if (s->client == NULL)
+        return -ENOMEM;
+    send_handshake(s, at);
+    return 0;
+}
+
+static void stop(struct source *source)
+{
+    struct websocket_source *s = source_state(source);
+
+    if (s->client == NULL)
+        return;
+    if (s->open && s->over == NULL)
+        send_close(s, WS_GOING_AWAY);
+    client_close(s->client);
+    s->client = NULL;
+    s->over = NULL;
+}
+
+static void fini(struct source *source)
+{
+    struct websocket_source *s = source_state(source);
+
+    if (s->parser_ready)
+        ws_parser_fini(&s->parser);
+}
+
+const struct source_type source_websocket = {
+    .name = "websocket",
+    .state_size = sizeof(struct websocket_source),
+    .start = start,
+    .stop = stop,
+    .fini = fini,
+};

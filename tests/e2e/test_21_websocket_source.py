@@ -1,0 +1,125 @@
+"""A backend's WebSocket as a source: we are its client (RFC 6455)."""
+
+import asyncio
+import threading
+
+import pytest
+import websockets
+
+from clients import reader
+
+
+class WsBackend:
+    """A WebSocket server in a thread; what it does is `script(connection)`."""
+
+    def __init__(self, script):
+        self.script = script
+        self.connections = 0
+        self.received = []
+        self.closed = []
+        self.loop = asyncio.new_event_loop()
+        self.started = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        assert self.started.wait(5)
+
+    def _run(self):
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_until_complete(self._serve())
+        self.started.set()
+        self.loop.run_forever()
+
+    async def _serve(self):
+        self.server = await websockets.serve(self._handle, "127.0.0.1", 0,
+                                             compression=None)
+        self.port = self.server.sockets[0].getsockname()[1]
+
+    async def _handle(self, ws):
+        self.connections += 1
+        await self.script(self, ws)
+        await ws.wait_closed()
+        self.closed.append((ws.close_code, ws.close_reason))
+
+    def stop(self):
+        async def end():
+            self.server.close()
+            await self.server.wait_closed()
+            self.loop.stop()
+        asyncio.run_coroutine_threadsafe(end(), self.loop)
+        self.thread.join(5)
+
+
+@pytest.fixture
+def ws_backend():
+    made = []
+
+    def start(script):
+        made.append(WsBackend(script))
+        return made[-1]
+    yield start
+    for b in made:
+        b.stop()
+
+
+def config(b, **source):
+    return {
+        "backends": {"app": f"http://127.0.0.1:{b.port}"},
+        "routes": [{"path": "/feed", "start": "oldest", "source": {
+            "websocket": "app/stream", "linger": "100ms",
+            "backoff": {"min": "10ms", "max": "50ms"}, **source}}],
+    }
+
+
+def test_text_and_binary_come_in(penstock, ws_backend):
+    async def script(b, ws):
+        await ws.send('{"n":9007199254740993}')
+        await ws.send(b"\xff\x00\xfe")
+        await ws.send("plain")
+        await ws.send("")
+    p = penstock(config(ws_backend(script)))
+    with reader("websocket", p, "/feed").connect() as r:
+        data = [m[2] for m in r.read(4)]
+    assert data == ['{"n":9007199254740993}', b"\xff\x00\xfe", "plain", ""]
+
+
+def test_the_first_message_subscribes(penstock, ws_backend):
+    async def script(b, ws):
+        b.received.append(await ws.recv())
+        await ws.send("subscribed")
+    b = ws_backend(script)
+    p = penstock(config(b, subscribe='{"op":"sub"}'))
+    with reader("sse", p, "/feed").connect() as r:
+        assert [m[2] for m in r.read(1)] == ["subscribed"]
+    assert b.received == ['{"op":"sub"}']
+
+
+def test_pings_are_answered_at_once(penstock, ws_backend):
+    async def script(b, ws):
+        pong = await ws.ping(b"1927857900123")
+        await asyncio.wait_for(pong, 5)
+        await ws.send("alive")
+    p = penstock(config(ws_backend(script)))
+    with reader("longpoll", p, "/feed").connect() as r:
+        assert [m[2] for m in r.read(1)] == ["alive"]
+
+
+def test_a_planned_close_is_followed_by_a_new_connection(penstock, ws_backend):
+    async def script(b, ws):
+        await ws.send(f"from {b.connections}")
+        if b.connections == 1:
+            await ws.close(1000)
+    b = ws_backend(script)
+    p = penstock(config(b))
+    with reader("sse", p, "/feed").connect() as r:
+        assert [m[2] for m in r.read(2)] == ["from 1", "from 2"]
+    p.wait_for(lambda: len(b.closed) == 2, what="the source's end")
+    assert b.closed[0][0] == 1000
+    assert b.closed[1][0] == 1001  # nobody reads any more
+
+
+def test_fragments_are_one_message(penstock, ws_backend):
+    async def script(b, ws):
+        await ws.send(["one ", "message ", "in pieces"])
+    p = penstock(config(ws_backend(script)))
+    with reader("poll", p, "/feed").connect() as r:
+        assert [m[2] for m in r.read(1)] == ["one message in pieces"]
