@@ -320,7 +320,7 @@ static const struct broken {
     {SOURCE("\"poll\": \"app/x\""),
      "f.json:2: routes[0].source.poll: is not supported yet\n"},
     {SOURCE("\"when\": \"needed\""),
-     "f.json:2: routes[0].source: needs one of \"sse\", \"ndjson\" or "
+     "f.json:2: routes[0].source: needs one of \"sse\", \"ndjson\", \"websocket\" or "
      "\"publish\"\n"},
     {SOURCE("\"sse\": \"app/x\", \"ndjson\": \"app/x\""),
      "f.json:2: routes[0].source.ndjson: is a second source; \"sse\" is there "
