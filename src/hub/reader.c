@@ -114,7 +114,8 @@ static void stand_up(struct audience *a, struct reader *r)
         hole = a->at;
     }
     a->count--;
-    seat(a, hole, a->readers[a->count]);
+    if (hole < a->count)
+        seat(a, hole, a->readers[a->count]);
 }
 
 /* Under the lock.  Where a cursor points; false if messages in between are
