@@ -26,11 +26,19 @@ static void backend_fini(struct backend *b)
     free(b->name);
 }
 
+static void origins_free(char **origins)
+{
+    for (char **o = origins; o != NULL && *o != NULL; o++)
+        free(*o);
+    free(origins);
+}
+
 static void route_fini(struct route *r)
 {
-    for (char **o = r->reader.origins; o != NULL && *o != NULL; o++)
-        free(*o);
-    free(r->reader.origins);
+    if (r->reader.origins != r->cors.origins)
+        origins_free(r->reader.origins);
+    origins_free(r->cors.origins);
+    free(r->cors.headers);
     free((char *)r->source.path);
     free((char *)r->source.subscribe);
     pattern_fini(&r->pattern);

@@ -29,11 +29,20 @@ struct config_address { /* "127.0.0.1:8080", "[::1]:80", "*:80", ":80" */
     uint16_t port; /* 0: any free one */
 };
 
+/* Which web pages of other origins may read a route (Fetch, "CORS protocol"). */
+struct cors_settings {
+    char **origins;     /* NULL-ended, "*" is any; NULL: none, and no fields */
+    bool credentials;   /* cookies and the like may be sent along */
+    char *headers;      /* more request fields, "X-A, X-B", or NULL */
+    uint64_t max_age_s; /* how long browsers may remember a preflight */
+};
+
 struct route {
     char *path;           /* as written */
     char *host;           /* NULL: any */
     struct pattern pattern;
     unsigned line;        /* in the file */
+    struct cors_settings cors;
     const struct backend *proxy; /* plain proxying; else NULL and: */
     char *channel_text;   /* template, as written or by default */
     struct pattern channel;

@@ -22,6 +22,7 @@ enum scope {
     SCOPE_limits,
     SCOPE_backend,
     SCOPE_route,
+    SCOPE_cors,
     SCOPE_feed,
     SCOPE_history,
     SCOPE_batch,
@@ -109,6 +110,14 @@ const struct backend *config_find_backend(const struct config *c,
 /* "allowed" for names of backends: fault_choice with all of them. */
 void fault_backend(struct loading *l, const struct node *n, const char *wrong);
 
+/* Reads one origin, or an array of them: NULL-ended, the route's from then on;
+ * NULL after telling, or without memory.  empty: what to do instead of writing
+ * an empty array. */
+char **config_read_origins(struct loading *l, const struct node *n,
+                           const char *empty);
+/* Whether what a route's "cors" says goes together; the origins it allows may
+ * open WebSockets, too, unless "origins" stands there. */
+void check_cors(struct loading *l, const struct node *route, struct route *r);
 /* Reads a channel's name as a template.  False, and told, where it is none. */
 bool config_init_channel(struct loading *l, const struct node *n,
                          const char *text, struct pattern *out);

@@ -292,24 +292,29 @@ static void add_origin(struct loading *l, const struct node *n,
     origins[(*count)++] = copy_text(l, text);
 }
 
-void read_origins(struct loading *l, const struct node *n, void *into)
+char **config_read_origins(struct loading *l, const struct node *n,
+                           const char *empty)
 {
-    struct route *r = into;
     bool many = node_is(n, JSON_ARRAY);
     unsigned count = 0;
     char **origins;
 
     if (many && n->first == NULL)
-        fault_at(l, n, "is empty; leave it out for the requested host's own "
-                 "origin");
+        fault_at(l, n, "is empty; leave it out for %s", empty);
     origins = make_array(l, (many && n->last ? n->last->index + 1 : 1) + 1,
                          sizeof(*origins));
     if (origins == NULL)
-        return;
-    r->reader.origins = origins;
+        return NULL;
     for (const struct node *o = many ? n->first : n; o != NULL;
          o = many ? o->next : NULL)
         add_origin(l, o, origins, &count);
+    return origins;
+}
+
+void read_origins(struct loading *l, const struct node *n, void *into)
+{
+    ((struct route *)into)->reader.origins =
+        config_read_origins(l, n, "the requested host's own origin");
 }
 
 /* Source ------------------------------------------------------------------ */
@@ -680,12 +685,14 @@ static void read_route(struct loading *l, const struct node *n,
     r->line = n->line;
     keys_preset(SCOPE_route, r);
     keys_preset(SCOPE_source, r);
+    keys_preset(SCOPE_cors, r);
     keys_read(l, n, SCOPE_route, r);
     r->reader.write_ms = l->config->limits.write_ms;
     if (!node_is(n, JSON_OBJECT))
         return;
     if (r->path != NULL)
         check_duplicate(l, n, r);
+    check_cors(l, n, r);
     proxy = node_get(n, "proxy");
     source = node_get(n, "source");
     if (proxy == NULL && source == NULL && node_get(n, "receive") == NULL)

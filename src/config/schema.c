@@ -11,7 +11,7 @@ static const char *const scope_names[SCOPE_N] = {
     [SCOPE_backend] = "backend", [SCOPE_route] = "route",
     [SCOPE_feed] = "route",      [SCOPE_history] = "history",
     [SCOPE_batch] = "batch",     [SCOPE_source] = "source",
-    [SCOPE_backoff] = "backoff",
+    [SCOPE_backoff] = "backoff", [SCOPE_cors] = "cors",
 };
 
 static bool is_key(const struct config_key *key)
@@ -101,6 +101,9 @@ static const char shared[] =
     " \"server\": {\"type\": \"string\", \"pattern\": \"^http://[^/]+/?$\"},"
     " \"servers\": {\"type\": \"array\", \"minItems\": 1,"
     "   \"items\": {\"$ref\": \"#/$defs/server\"}},"
+    " \"origins\": {\"anyOf\": [{\"type\": \"string\"},"
+    "   {\"type\": \"array\", \"minItems\": 1, \"uniqueItems\": true,"
+    "    \"items\": {\"type\": \"string\"}}]},"
     " \"stream\": {\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9._-]+(/|$)\"}"
     "}";
 static const char route_kinds[] =
@@ -144,6 +147,7 @@ static const struct {
     {SCOPE_backend, "A backend", NULL},
     {SCOPE_route, "A route", "Every route has a path, and either a proxy or a "
                              "source."},
+    {SCOPE_cors, "cors", NULL},
     {SCOPE_feed, "A route with a source", NULL},
     {SCOPE_history, "history", NULL},
     {SCOPE_batch, "batch", NULL},

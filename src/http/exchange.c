@@ -50,7 +50,22 @@ void exchange_end(struct exchange *x)
     x->request = NULL;
     x->ops = NULL;
     x->route = NULL;
+    headers_fini(&x->extra);
     snapshot_unref(&x->snapshot);
+}
+
+static bool is_list(struct str name)
+{
+    return str_eq_nocase(name, STR("Vary")) ||
+           str_eq_nocase(name, STR("Access-Control-Expose-Headers"));
+}
+
+bool exchange_replaces(const struct exchange *x, struct str name)
+{
+    for (unsigned i = 0; i < x->extra.count; i++)
+        if (str_eq_nocase(x->extra.list[i].name, name))
+            return !is_list(name);
+    return false;
 }
 
 void exchange_start(struct exchange *x, unsigned status,
@@ -169,6 +184,7 @@ void exchange_follow(struct exchange *x, uint64_t dead_after_ms)
     x->following = true;
     log_access(x);
     x->request = NULL;
+    headers_fini(&x->extra);
     x->protocol->follow(x, dead_after_ms);
 }
 

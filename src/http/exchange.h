@@ -88,6 +88,8 @@ struct exchange {
     struct snapshot *snapshot;      /* a reference, or NULL: what the handler's
                                      * settings are part of */
     const char *route;              /* for the log: the path as configured */
+    struct headers extra;           /* whoever dispatches: fields of every answer;
+                                     * see exchange_replaces() */
     uint64_t started_us;
     uint64_t sent_bytes;            /* of the body, as the handler wrote it */
     uint16_t status;                /* 0 until the head is sent */
@@ -162,6 +164,11 @@ size_t exchange_unacked(const struct exchange *x);
 /* The client's address, without port. */
 const char *exchange_peer(const struct exchange *x, char *out, size_t cap);
 
+/* For protocols, which write x->extra behind the handler's own fields: whether
+ * a field of this name is left out there, since an extra one stands in its
+ * place (or, if that has no value, none).  Vary and the like are lists and
+ * stand beside each other. */
+bool exchange_replaces(const struct exchange *x, struct str name);
 /* For protocols: an exchange begins; ends (it is logged). */
 void exchange_begin(struct exchange *x, const struct service *service,
                     const struct http_message *request);

@@ -498,14 +498,20 @@ static void write_framing(struct http1 *h, struct buffer *head,
         buffer_append_str(head, STR("Connection: keep-alive\r\n"));
 }
 
-static void write_fields(struct buffer *head, const struct headers *headers)
+static void write_fields(const struct exchange *x, struct buffer *head,
+                         const struct headers *headers)
 {
     bool dated = false;
 
     for (unsigned i = 0; headers != NULL && i < headers->count; i++) {
+        if (exchange_replaces(x, headers->list[i].name))
+            continue;
         header_write(head, headers->list[i].name, headers->list[i].value);
         dated |= str_eq_nocase(headers->list[i].name, STR("Date"));
     }
+    for (unsigned i = 0; i < x->extra.count; i++)
+        if (x->extra.list[i].value.p != NULL)
+            header_write(head, x->extra.list[i].name, x->extra.list[i].value);
     if (!dated)
         buffer_append_str(head, date_line());
 }
@@ -531,7 +537,7 @@ static void h1_start(struct exchange *x, unsigned status,
 
     x->keep_alive = may_keep_alive(h, body);
     buffer_printf(&head, "HTTP/1.1 %u %s\r\n", status, reason);
-    write_fields(&head, headers);
+    write_fields(x, &head, headers);
     write_framing(h, &head, status, body, length);
     buffer_append_str(&head, STR("\r\n"));
     if (x->is_head)
@@ -604,7 +610,7 @@ static void h1_upgrade(struct exchange *x, const struct headers *headers)
 
     buffer_append_str(&head, STR("HTTP/1.1 101 Switching Protocols\r\n"
                                  "Connection: Upgrade\r\n"));
-    write_fields(&head, headers);
+    write_fields(x, &head, headers);
     buffer_append_str(&head, STR("\r\n"));
     x->upgraded = true;
     x->request_done = true;

@@ -5,6 +5,7 @@
 #include "feed/publish.h"
 #include "modules.h"
 #include "proxy/forward.h"
+#include "server/cors.h"
 #include "server/server.h"
 
 /* ---- which transport --------------------------------------------------------- */
@@ -344,6 +345,8 @@ void serve_client(struct exchange *x)
         return;
     }
     x->route = r->path;
+    if (cors_begin(x, r))
+        return;
     if (r->proxy != NULL)
         forward_exchange(x, r->proxy);
     else

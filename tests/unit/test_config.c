@@ -281,6 +281,22 @@ static const struct broken {
     {FEED("\"transports\": []"),
      "f.json:2: routes[0].transports: is empty; allowed: websocket, sse, "
      "longpoll, poll, or \"auto\" for all\n"},
+    {FEED("\"cors\": [\"a.example\"]"),
+     "f.json:2: routes[0].cors[0]: \"a.example\" is not an origin; write it in "
+     "lower case and without a path, such as \"https://app.example.com\", or "
+     "\"*\" for all\n"},
+    {FEED("\"cors\": []"),
+     "f.json:2: routes[0].cors: is empty; leave it out for pages of the route's "
+     "own origin only\n"},
+    {FEED("\"cors\": true"),
+     "f.json:2: routes[0].cors: must be a string such as "
+     "\"https://app.example.com\", an array of them, or an object, not true\n"},
+    {FEED("\"cors\": {\"origins\": \"*\", \"credentials\": true}"),
+     "f.json:2: routes[0].cors.credentials: does not go with the origin \"*\": "
+     "any page could read what only its visitor may; name the origins\n"},
+    {FEED("\"cors\": {\"origins\": \"http://a\", \"headers\": [\"a b\"]}"),
+     "f.json:2: routes[0].cors.headers[0]: \"a b\" is not the name of a "
+     "header\n"},
     {FEED("\"origins\": [\"https://a.example/\"]"),
      "f.json:2: routes[0].origins[0]: \"https://a.example/\" is not an origin; "
      "write it in lower case and without a path, such as "
@@ -489,6 +505,38 @@ static void what_is_written_lands_where_it_belongs(void **state)
     assert_string_equal(r->source.path, "/s?q={s}");
     assert_int_equal(r->source.idle_ms, 0);
     assert_int_equal(r->source.backoff_min_ms, 1);
+    config_unref(&c);
+}
+
+static void cors_takes_three_forms(void **state)
+{
+    struct config *c = good(
+        "{\"listen\": \":80\", \"backends\": {\"a\": \"http://a\"}, "
+        "\"routes\": [{\"path\": \"/1\", \"proxy\": \"a\", \"cors\": \"*\"}, "
+        "{\"path\": \"/2\", \"proxy\": \"a\", \"cors\": [\"http://a\", "
+        "\"http://b\"]}, {\"path\": \"/3\", \"proxy\": \"a\", \"cors\": "
+        "{\"origins\": \"http://a\", \"credentials\": true, \"max_age\": "
+        "\"1m\", \"headers\": [\"X-A\", \"X-B\"]}}]}");
+
+    assert_string_equal(c->routes[0].cors.origins[0], "*");
+    assert_null(c->routes[0].cors.headers);
+    assert_int_equal(c->routes[0].cors.max_age_s, 600);
+    assert_string_equal(c->routes[1].cors.origins[1], "http://b");
+    assert_null(c->routes[1].cors.origins[2]);
+    assert_true(c->routes[2].cors.credentials);
+    assert_string_equal(c->routes[2].cors.headers, "X-A, X-B");
+    assert_int_equal(c->routes[2].cors.max_age_s, 60);
+    config_unref(&c);
+}
+
+static void origins_of_cors_may_open_websockets_unless_told(void **state)
+{
+    struct config *c = good(FEED("\"cors\": \"http://a\""));
+
+    assert_string_equal(c->routes[0].reader.origins[0], "http://a");
+    config_unref(&c);
+    c = good(FEED("\"cors\": \"http://a\", \"origins\": \"http://b\""));
+    assert_string_equal(c->routes[0].reader.origins[0], "http://b");
     config_unref(&c);
 }
 
@@ -822,6 +870,8 @@ static void no_allocation_may_fail_unnoticed(void **state)
                     -EINVAL);
     assert_survives(ROUTE("\"path\": \"/q/{s}\", \"host\": \"h\", "
                           "\"source\": {\"sse\": \"app/{s}\"}, "
+                          "\"cors\": {\"origins\": \"*\", \"headers\": "
+                          "[\"A\", \"B\"]}, "
                           "\"origins\": \"*\"}, {\"path\": \"/*\", "
                           "\"proxy\": \"api\""),
                     0);
@@ -836,6 +886,8 @@ int main(void)
         cmocka_unit_test(faults_beyond_a_thousand_are_counted),
         cmocka_unit_test(defaults_are_those_of_the_manual),
         cmocka_unit_test(what_is_written_lands_where_it_belongs),
+        cmocka_unit_test(cors_takes_three_forms),
+        cmocka_unit_test(origins_of_cors_may_open_websockets_unless_told),
         cmocka_unit_test(addresses_take_four_forms),
         cmocka_unit_test(backends_take_three_forms),
         cmocka_unit_test(routes_may_stand_before_what_they_name),

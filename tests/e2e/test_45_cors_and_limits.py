@@ -1,0 +1,224 @@
+"""What pages of other origins may read, and how much one client may ask for."""
+
+import pytest
+
+ALL = ["poll", "longpoll", "sse", "websocket"]
+PAGE = "https://a.example"
+OTHER = "https://b.example"
+
+
+def news(**keys):
+    return {"routes": [{"path": "/news", "source": "publish",
+                        "transports": ALL, **keys}]}
+
+
+def proxied(backend, **keys):
+    return {"backends": {"app": backend.url},
+            "routes": [{"path": "/*", "proxy": "app", **keys}]}
+
+
+def allowed(answer):
+    """The origins that an answer allows: one field, or none."""
+    return answer.headers.get_all("Access-Control-Allow-Origin")
+
+
+def names(answer, field):
+    return {n.strip().lower() for v in answer.headers.get_all(field)
+            for n in v.split(",")}
+
+
+def preflight(p, target="/news", origin=PAGE, headers=None, method="GET"):
+    fields = {"Origin": origin, "Access-Control-Request-Method": method}
+    if headers:
+        fields["Access-Control-Request-Headers"] = headers
+    return p.request("OPTIONS", target, fields)
+
+
+# --- CORS --------------------------------------------------------------------
+
+def test_without_cors_there_are_no_fields(penstock):
+    p = penstock(news())
+    answer = p.get("/news", {"Origin": PAGE})
+    assert not [n for n, _ in answer.headers if n.startswith("Access-Control")]
+    assert "Origin" not in answer.headers.get("Vary", "")
+
+
+def test_any_origin_is_answered_by_a_star(penstock):
+    p = penstock(news(cors="*"))
+    p.publish("news", "1")
+    for headers in ({}, {"Origin": PAGE}, {"Origin": "null"}):
+        answer = p.get("/news", headers)
+        assert allowed(answer) == ["*"]
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+        assert "origin" not in names(answer, "Vary")
+
+
+def test_a_named_origin_is_echoed_and_varies(penstock):
+    p = penstock(news(cors=[PAGE, "https://c.example"]))
+    p.publish("news", "1")
+    for origin, expected in ((PAGE, [PAGE]), (OTHER, []),
+                             ("https://c.example", ["https://c.example"]),
+                             ("null", [])):
+        answer = p.get("/news", {"Origin": origin})
+        assert answer.status == 200
+        assert allowed(answer) == expected
+        assert "origin" in names(answer, "Vary")
+    assert "origin" in names(p.get("/news"), "Vary")  # or a cache mixes them
+
+
+def test_credentials_come_with_the_origin_itself(penstock):
+    p = penstock(news(cors={"origins": PAGE, "credentials": True}))
+    answer = p.get("/news", {"Origin": PAGE})
+    assert allowed(answer) == [PAGE]
+    assert answer.headers.get_all("Access-Control-Allow-Credentials") == ["true"]
+    answer = p.get("/news", {"Origin": OTHER})
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+def test_scripts_see_the_fields_of_a_cursor(penstock):
+    p = penstock(news(cors=PAGE))
+    p.publish("news", "1")
+    exposed = names(p.get("/news", {"Origin": PAGE}),
+                    "Access-Control-Expose-Headers")
+    assert exposed >= {"etag", "link", "penstock-gap", "preference-applied",
+                       "retry-after", "last-modified"}
+
+
+@pytest.mark.parametrize("target,headers,status", [
+    ("/news?since=oldest", {}, 200),                            # poll
+    ("/news?wait=0", {}, 204),                                  # long poll
+    ("/news", {"Accept": "text/event-stream"}, 200),
+    ("/news", {"Accept": "text/event-stream", "Upgrade": "websocket",
+               "Connection": "Upgrade"}, 426),
+])
+def test_every_transport_and_every_error_has_the_fields(penstock, target,
+                                                         headers, status):
+    p = penstock(news(cors=PAGE))
+    with p.client() as c:
+        c.send_request("GET", target, headers | {"Origin": PAGE})
+        answer = c.head()
+    assert answer.status == status
+    assert allowed(answer) == [PAGE]
+    assert "origin" in names(answer, "Vary")
+
+
+def test_a_refused_method_and_a_refused_transport_have_the_fields(penstock):
+    p = penstock(news(cors=PAGE, transports="poll"))
+    for method, headers, status in (("DELETE", {}, 405),
+                                    ("GET", {"Accept": "text/event-stream"}, 406)):
+        answer = p.request(method, "/news", headers | {"Origin": PAGE})
+        assert (answer.status, allowed(answer)) == (status, [PAGE])
+
+
+def test_a_304_has_the_fields(penstock):
+    p = penstock(news(cors=PAGE))
+    p.publish("news", "1")
+    etag = p.get("/news").headers["ETag"]
+    answer = p.get("/news", {"Origin": PAGE, "If-None-Match": etag})
+    assert (answer.status, allowed(answer)) == (304, [PAGE])
+
+
+def test_a_preflight_allows_what_readers_send(penstock):
+    p = penstock(news(cors={"origins": [PAGE], "headers": ["X-Tenant"],
+                            "max_age": "5m"}))
+    answer = preflight(p, headers="authorization,cache-control,last-event-id")
+    assert answer.status == 204
+    assert allowed(answer) == [PAGE]
+    assert names(answer, "Access-Control-Allow-Headers") >= {
+        "authorization", "cache-control", "last-event-id", "prefer",
+        "content-type", "if-none-match", "x-tenant"}
+    assert names(answer, "Access-Control-Allow-Methods") == {
+        "get", "head", "options"}
+    assert answer.headers["Access-Control-Max-Age"] == "300"
+    assert "origin" in names(answer, "Vary")
+
+
+def test_a_preflight_of_a_stranger_is_refused(penstock):
+    p = penstock(news(cors=PAGE))
+    answer = preflight(p, origin=OTHER)
+    assert (answer.status, allowed(answer)) == (403, [])
+    assert "origin" in names(answer, "Vary")
+
+
+def test_options_without_a_preflight_is_as_before(penstock):
+    p = penstock(news(cors=PAGE))
+    answer = p.request("OPTIONS", "/news", {"Origin": PAGE})
+    assert (answer.status, answer.headers["Allow"]) == (204, "GET, HEAD, OPTIONS")
+    assert "Access-Control-Max-Age" not in answer.headers
+
+
+def test_a_preflight_names_post_where_messages_are_taken(penstock):
+    p = penstock(news(cors=PAGE, receive="channel"))
+    assert "post" in names(preflight(p, method="POST"),
+                           "Access-Control-Allow-Methods")
+
+
+def test_a_preflight_never_gets_to_a_backend(penstock, backend):
+    b = backend()
+    p = penstock(proxied(b, cors=PAGE))
+    answer = preflight(p, "/any", method="PATCH")
+    assert answer.status == 204
+    assert "patch" in names(answer, "Access-Control-Allow-Methods")
+    assert b.requests == []
+
+
+def test_a_backends_own_fields_give_way(penstock, backend):
+    own = {"Access-Control-Allow-Origin": "*", "Vary": "Accept",
+           "access-control-allow-credentials": "true",
+           "Access-Control-Expose-Headers": "X-Total"}
+    b = backend(lambda request, conn: conn.respond(200, b"x", own))
+    p = penstock(proxied(b, cors=PAGE))
+    answer = p.get("/", {"Origin": PAGE})
+    assert allowed(answer) == [PAGE]
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+    assert names(answer, "Vary") == {"accept", "origin"}
+    assert names(answer, "Access-Control-Expose-Headers") >= {"x-total", "etag"}
+    assert allowed(p.get("/", {"Origin": OTHER})) == []
+    assert b.requests[0].headers["Origin"] == PAGE
+
+
+def test_without_cors_a_backends_own_fields_pass(penstock, backend):
+    own = {"Access-Control-Allow-Origin": "*"}
+    b = backend(lambda request, conn: conn.respond(200, b"x", own))
+    p = penstock(proxied(b))
+    assert allowed(p.get("/", {"Origin": PAGE})) == ["*"]
+
+
+def test_a_bad_gateway_has_the_fields(penstock, backend):
+    b = backend()
+    p = penstock(proxied(b, cors=PAGE))
+    b.kill()
+    answer = p.get("/", {"Origin": PAGE})
+    assert (answer.status, allowed(answer)) == (502, [PAGE])
+
+
+def test_the_fields_do_not_stay_for_the_next_request(penstock):
+    config = news(cors=PAGE)
+    config["routes"].append({"path": "/plain", "source": "publish"})
+    p = penstock(config)
+    with p.client() as c:
+        assert allowed(c.get("/news", {"Origin": PAGE})) == [PAGE]
+        answer = c.get("/plain?since=oldest", {"Origin": PAGE})
+        assert allowed(answer) == []
+        assert allowed(c.get("/news", {"Origin": PAGE})) == [PAGE]
+
+
+def open_websocket(p, origin):
+    with p.client() as c:
+        c.send_request("GET", "/news", {
+            "Connection": "Upgrade", "Upgrade": "websocket", "Origin": origin,
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="})
+        return c.head().status
+
+
+def test_origins_of_cors_may_open_websockets(penstock):
+    p = penstock(news(cors=PAGE))
+    assert open_websocket(p, PAGE) == 101
+    assert open_websocket(p, OTHER) == 403
+
+
+def test_origins_says_otherwise(penstock):
+    p = penstock(news(cors=PAGE, origins=OTHER))
+    assert open_websocket(p, PAGE) == 403
+    assert open_websocket(p, OTHER) == 101
