@@ -6,6 +6,10 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+
+/* Without it uthash exits when memory runs out.  What could not be added has
+ * no table: hh.tbl is NULL. */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "base/mailbox.h"

@@ -49,6 +49,10 @@ static int find_or_add(struct hub *hub, struct str name,
         if (c == NULL)
             return -ENOMEM;
         HASH_ADD_KEYPTR(hh, hub->table, c->name, name.n, c);
+        if (c->hh.tbl == NULL) {
+            channel_unref(&c);
+            return -ENOMEM;
+        }
         channel_ref(c);
     }
     *out = c;

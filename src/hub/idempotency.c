@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+
+#define HASH_NONFATAL_OOM 1 /* it exits otherwise */
 #include <uthash.h>
 
 struct entry {
@@ -58,5 +60,9 @@ int idempotency_add(struct idempotency *table, struct str key, uint64_t seq)
         free(oldest);
     }
     HASH_ADD(hh, table->entries, key, e->len, e);
+    if (e->hh.tbl == NULL) {
+        free(e);
+        return -ENOMEM;
+    }
     return 0;
 }
