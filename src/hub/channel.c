@@ -127,6 +127,8 @@ static int append_once_locked(struct channel *c, struct str key,
     unsigned done;
     int rc;
 
+    if (c->ended)
+        return -ESTALE; /* what its keys answered is gone, too */
     if (c->idempotency == NULL)
         c->idempotency = idempotency_new();
     if (c->idempotency == NULL)
@@ -159,6 +161,7 @@ int channel_append_once(struct channel *c, struct str key,
         waiting = take_waiting(c);
     pthread_mutex_unlock(&c->lock);
 
+    atomic_store_explicit(&c->used_us, clock_now_us(), memory_order_relaxed);
     wake(c, waiting);
     history_free_evicted(evicted);
     meter_add(METER_messages_published, rc == 1);
@@ -171,9 +174,13 @@ int channel_append_once(struct channel *c, struct str key,
 void channel_end(struct channel *c)
 {
     struct history old;
+    channel_watch_fn *watch;
     uint64_t waiting;
+    void *arg;
 
     pthread_mutex_lock(&c->lock);
+    watch = c->watch;
+    arg = c->watch_arg;
     c->ended = true;
     old = c->history;
     history_init(&c->history, &old.bounds);
@@ -181,6 +188,18 @@ void channel_end(struct channel *c)
     pthread_mutex_unlock(&c->lock);
     wake(c, waiting);
     history_fini(&old);
+    if (watch != NULL)
+        watch(c, arg);
+}
+
+bool channel_ended(struct channel *c)
+{
+    bool ended;
+
+    pthread_mutex_lock(&c->lock);
+    ended = c->ended;
+    pthread_mutex_unlock(&c->lock);
+    return ended;
 }
 
 void channel_set_watch(struct channel *c, channel_watch_fn *watch, void *arg)

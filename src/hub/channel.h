@@ -28,8 +28,8 @@ struct seat {
     void (*free)(struct seat *seat); /* with the channel */
 };
 
-/* Told when a channel gets its first reader and when it loses its last one,
- * on the thread where that happens, no lock held. */
+/* Told when a channel gets its first reader, when it loses its last one and
+ * when it ends, on the thread where that happens, no lock held. */
 typedef void channel_watch_fn(struct channel *channel, void *arg);
 
 /* Keys: (i) fixed; (a) atomic; (c) under lock; (h) under the hub's lock. */
@@ -63,21 +63,23 @@ struct appended {
 };
 
 /* Appends messages[0..n) in order, taking their references, and wakes each
- * worker that waits, once.  0; -ENOMEM: those after the failing one were
- * unreffed and dropped; -ESTALE: the channel was deleted, all were dropped.
- * out may be NULL.  Any thread. */
+ * worker that waits, once.  0; -ENOMEM: the failing one and those after it
+ * were unreffed and dropped; -ESTALE: the channel was deleted, all were
+ * dropped.  out may be NULL.  Any thread. */
 int channel_append(struct channel *c, struct message **messages, unsigned n,
                    struct appended *out);
 /* The same for one message with an Idempotency-Key: a key seen among the last
- * IDEMPOTENCY_KEYS_MAX gives its first answer again. */
+ * IDEMPOTENCY_KEYS_MAX gives its first answer again (its message is then
+ * unreffed, as it is on errors). */
 int channel_append_once(struct channel *c, struct str key,
                         struct message *message, struct appended *out);
 
 /* Ends the channel: its history is dropped and its readers are told to leave.
  * The hub has unlisted it.  Any thread. */
 void channel_end(struct channel *c);
+bool channel_ended(struct channel *c);
 
-/* Watches the first reader come and the last one go.  At most one watcher. */
+/* Watches the readers come and go.  At most one watcher. */
 void channel_set_watch(struct channel *c, channel_watch_fn *watch, void *arg);
 
 /* A look at what is held, for people and polls. */
