@@ -19,7 +19,7 @@ bool log_enabled(enum log_level level);
 
 /* Quotes and escapes s for use as a value: `say "hi"` becomes
  * "say \"hi\"", control octets become \xNN.  Returns out (cap bytes,
- * terminated, cut with "..." where s is longer). */
+ * at least 6, terminated; cut with "..." where s does not fit). */
 const char *log_quote(char *out, size_t cap, const char *s, size_t len);
 
 void log_line(enum log_level level, const char *what, const char *format, ...)

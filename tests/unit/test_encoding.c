@@ -1,0 +1,200 @@
+/* src/hub/encoding.c */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <pthread.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "hub/encoding.h"
+#include "memory.h"
+
+#define THREADS 4
+
+/* As if a history held it: epoch 1, seq 7, at the start of 1970. */
+static struct message *held(struct str data, struct str type,
+                            struct str content_type)
+{
+    const struct message_parts parts = {data, type, content_type};
+    struct message *m = message_new(&parts);
+
+    assert_non_null(m);
+    m->epoch = 1;
+    m->seq = 7;
+    m->time_ms = 0;
+    return m;
+}
+
+static void assert_wire(struct message *m, enum wire_format format, bool framed,
+                        struct str want)
+{
+    const struct wire *w = message_wire(m, format);
+    struct str s;
+
+    assert_non_null(w);
+    s = wire_str(w, framed);
+    assert_int_equal(s.n, want.n);
+    assert_memory_equal(s.p, want.p, want.n);
+}
+
+#define JSON_TEXT                                                              \
+    "{\"id\":\"00000001-7\",\"event\":\"message\",\"data\":\"hi\","            \
+    "\"time\":\"1970-01-01T00:00:00.000Z\"}"
+
+static void json_is_the_element_of_a_batch(void **state)
+{
+    struct message *m = held(STR("hi"), STR_NONE, STR_NONE);
+
+    assert_wire(m, WIRE_JSON, false, STR(JSON_TEXT));
+    assert_wire(m, WIRE_JSON, true, STR(JSON_TEXT));
+    message_unref(&m);
+}
+
+static void sse_is_an_event(void **state)
+{
+    struct message *m = held(STR("a\nb"), STR("tick"), STR_NONE);
+
+    assert_wire(m, WIRE_SSE, false,
+                STR("id: 00000001-7\nevent: tick\ndata: a\ndata: b\n\n"));
+    message_unref(&m);
+}
+
+static void framed_sse_is_a_chunk(void **state)
+{
+    struct message *m = held(STR("hi"), STR_NONE, STR_NONE);
+
+    assert_wire(m, WIRE_SSE, true,
+                STR("19\r\nid: 00000001-7\ndata: hi\n\n\r\n"));
+    message_unref(&m);
+}
+
+static void binary_sse_is_base64(void **state)
+{
+    struct message *m = held(STR("\xff\xfe"), STR_NONE, STR_NONE);
+
+    assert_wire(m, WIRE_SSE, false, STR("id: 00000001-7\ndata: //4=\n\n"));
+    message_unref(&m);
+}
+
+static void websocket_is_a_frame_of_the_data(void **state)
+{
+    struct message *m = held(STR("hi"), STR_NONE, STR_NONE);
+
+    assert_wire(m, WIRE_WS, false, STR("\x81\x02hi"));
+    message_unref(&m);
+}
+
+static void binary_websocket_is_a_binary_frame(void **state)
+{
+    struct message *m = held(STR("\xff\xfe"), STR_NONE, STR_NONE);
+
+    assert_wire(m, WIRE_WS, true, STR("\x82\x02\xff\xfe"));
+    message_unref(&m);
+}
+
+static void an_empty_message_is_an_empty_frame(void **state)
+{
+    struct message *m = held(STR_NONE, STR_NONE, STR_NONE);
+
+    assert_wire(m, WIRE_WS, false, (struct str){"\x81\0", 2});
+    message_unref(&m);
+}
+
+static void the_envelope_is_a_text_frame_of_json(void **state)
+{
+    struct message *m = held(STR("hi"), STR_NONE, STR_NONE);
+
+    assert_wire(m, WIRE_WS_ENVELOPE, false, STR("\x81\x53" JSON_TEXT));
+    assert_int_equal(sizeof(JSON_TEXT) - 1, 0x53);
+    message_unref(&m);
+}
+
+static void it_is_made_once(void **state)
+{
+    struct message *m = held(STR("hi"), STR_NONE, STR_NONE);
+
+    for (int i = 0; i < WIRE_N; i++) {
+        const struct wire *w = message_wire(m, (enum wire_format)i);
+
+        assert_ptr_equal(message_wire(m, (enum wire_format)i), w);
+    }
+    message_unref(&m);
+}
+
+static struct message *asked;
+static pthread_barrier_t gate;
+
+static void *ask(void *arg)
+{
+    const struct wire **seen = arg;
+
+    pthread_barrier_wait(&gate);
+    for (int i = 0; i < WIRE_N; i++)
+        seen[i] = message_wire(asked, (enum wire_format)i);
+    return NULL;
+}
+
+static void threads_that_ask_at_once_get_the_same(void **state)
+{
+    const struct wire *seen[THREADS][WIRE_N];
+    pthread_t threads[THREADS];
+
+    pthread_barrier_init(&gate, NULL, THREADS);
+    for (int round = 0; round < 50; round++) {
+        asked = held(STR("hi"), STR_NONE, STR_NONE);
+        for (int t = 0; t < THREADS; t++)
+            pthread_create(&threads[t], NULL, ask, seen[t]);
+        for (int t = 0; t < THREADS; t++)
+            pthread_join(threads[t], NULL);
+        for (int t = 1; t < THREADS; t++)
+            assert_memory_equal(seen[t], seen[0], sizeof(seen[0]));
+        assert_wire(asked, WIRE_WS, false, STR("\x81\x02hi"));
+        message_unref(&asked);
+    }
+    pthread_barrier_destroy(&gate);
+}
+
+static void fails_and_recovers(struct str data, enum wire_format format)
+{
+    struct message *m = held(data, STR_NONE, STR_NONE);
+    const struct wire *w;
+
+    for (unsigned nth = 1;; nth++) {
+        memory_fails_at(nth);
+        w = message_wire(m, format);
+        if (!memory_ran_out())
+            break;
+        assert_null(w);
+        assert_true(nth < 20);
+    }
+    assert_non_null(w);
+    message_unref(&m);
+}
+
+static void without_memory_it_is_made_later(void **state)
+{
+    for (int i = 0; i < WIRE_N; i++) {
+        fails_and_recovers(STR("hi"), (enum wire_format)i);
+        fails_and_recovers(STR("\xff"), (enum wire_format)i);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(json_is_the_element_of_a_batch),
+        cmocka_unit_test(sse_is_an_event),
+        cmocka_unit_test(framed_sse_is_a_chunk),
+        cmocka_unit_test(binary_sse_is_base64),
+        cmocka_unit_test(websocket_is_a_frame_of_the_data),
+        cmocka_unit_test(binary_websocket_is_a_binary_frame),
+        cmocka_unit_test(an_empty_message_is_an_empty_frame),
+        cmocka_unit_test(the_envelope_is_a_text_frame_of_json),
+        cmocka_unit_test(it_is_made_once),
+        cmocka_unit_test(threads_that_ask_at_once_get_the_same),
+        cmocka_unit_test(without_memory_it_is_made_later),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
