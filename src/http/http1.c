@@ -109,6 +109,14 @@ static void settle(struct http1 *h)
 
 /* ---- requests ------------------------------------------------------------ */
 
+static void tell_drain(struct http1 *h)
+{
+    struct exchange *x = &h->exchange;
+
+    if (x->busy && !h->finished && x->ops != NULL && x->ops->drain != NULL)
+        x->ops->drain(x);
+}
+
 static int on_head(void *arg, const struct http_message *request)
 {
     struct http1 *h = arg;
@@ -119,6 +127,9 @@ static int on_head(void *arg, const struct http_message *request)
         !request->chunked && request->length == 0;
     conn_set_timer(&h->conn, 0);
     h->service->dispatch(&h->exchange);
+    /* Others were told when draining began; this one was still on its way. */
+    if (h->service->draining && !h->conn.dead)
+        tell_drain(h);
     return h->conn.dead ? -ECONNABORTED : 0;
 }
 
@@ -399,8 +410,7 @@ static void on_drain(struct conn *c)
         return;
     }
     x->keep_alive = false;
-    if (!h->finished && x->ops != NULL && x->ops->drain != NULL)
-        x->ops->drain(x);
+    tell_drain(h);
 }
 
 static void on_closed(struct conn *c)
