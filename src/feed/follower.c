@@ -9,6 +9,8 @@
 
 /* How long a peer gets to read our goodbye. */
 #define GOODBYE_MS 2000
+/* How much later than we the kernel gives up a peer that takes nothing. */
+#define WRITE_GRACE_MS 2000
 
 static bool flush(struct follower *f);
 
@@ -292,10 +294,11 @@ static void pack(struct follower *f, const struct reading *reading,
  * False: it was cut. */
 static bool tell_gap(struct follower *f, const struct gap *gap)
 {
-    meter_add(METER_gaps, 1);
     if (f->settings->lag == LAG_SKIP &&
-        f->ops->gap(f, gap, f->reader.next_seq - 1))
+        f->ops->gap(f, gap, f->reader.next_seq - 1)) {
+        meter_add(METER_gaps, 1);
         return true;
+    }
     meter_add(METER_readers_cut, 1);
     log_close(f, "too-slow");
     follower_leave(f, FAREWELL_BEHIND);
@@ -307,6 +310,27 @@ static void merge(struct follower *f)
 {
     if (f->settings->lag == LAG_LATEST || f->settings->interval_ms > 0)
         meter_add(METER_messages_merged, reader_skip_to_newest(&f->reader));
+}
+
+/* When the follower is looked at next: a full socket in time for write_timeout,
+ * where that is before a heartbeat. */
+static uint64_t look_ms(const struct follower *f)
+{
+    const struct reader_settings *s = f->settings;
+
+    return f->reader.blocked && s->write_ms < s->heartbeat_ms ? s->write_ms
+                                                              : s->heartbeat_ms;
+}
+
+static void set_blocked(struct follower *f, bool blocked)
+{
+    bool changed = blocked && !f->reader.blocked;
+
+    f->reader.blocked = blocked;
+    if (blocked)
+        f->unacked_seen = SIZE_MAX;
+    if (changed && !f->ended && look_ms(f) < f->settings->heartbeat_ms)
+        exchange_set_timer(f->x, look_ms(f));
 }
 
 enum sending { SENT_MORE, SENT_ENOUGH, SENT_LAST };
@@ -346,9 +370,7 @@ static enum sending send_some(struct follower *f)
     reading_done(&reading);
     if (sent > 0)
         follower_touch(f);
-    f->reader.blocked = sent < parcel.total;
-    if (f->reader.blocked)
-        f->unacked_seen = SIZE_MAX;
+    set_blocked(f, sent < parcel.total);
     if (f->reader.blocked || (parcel.total == 0 && reading.count == 0))
         return SENT_ENOUGH;
     return SENT_MORE;
@@ -394,17 +416,28 @@ void follower_on_drained(struct exchange *x)
         on_ready(&f->reader);
 }
 
+/* TCP does not tell a peer that is gone from one that reads nothing; and the
+ * second is ours to find, log and count, at two looks after write_timeout at
+ * the latest. */
+static void leave_time(struct follower *f)
+{
+    exchange_set_dead_after(f->x, f->settings->write_ms + 2 * look_ms(f) +
+                                      WRITE_GRACE_MS);
+}
+
 /* A slow peer takes octets long before its socket takes more of ours. */
 static bool is_moving(struct follower *f)
 {
     size_t unacked = exchange_unacked(f->x);
     bool moving = unacked < f->unacked_seen;
 
+    if (f->unacked_seen == SIZE_MAX)
+        leave_time(f);
     f->unacked_seen = unacked;
     if (!moving)
         return false;
     follower_touch(f);
-    exchange_set_timer(f->x, f->settings->heartbeat_ms);
+    exchange_set_timer(f->x, look_ms(f));
     return true;
 }
 
@@ -412,7 +445,7 @@ void follower_on_timeout(struct exchange *x)
 {
     struct follower *f = x->handler;
     uint64_t silent_ms = (clock_now_us() - f->active_us) / 1000;
-    uint64_t limit_ms = f->settings->heartbeat_ms;
+    uint64_t limit_ms = look_ms(f);
 
     if (f->ended) {
         follower_end(f); /* it did not want our goodbye */

@@ -185,7 +185,13 @@ void exchange_follow(struct exchange *x, uint64_t dead_after_ms)
     log_access(x);
     x->request = NULL;
     headers_fini(&x->extra);
-    x->protocol->follow(x, dead_after_ms);
+    x->protocol->follow(x);
+    x->protocol->set_dead_after(x, dead_after_ms);
+}
+
+void exchange_set_dead_after(struct exchange *x, uint64_t ms)
+{
+    x->protocol->set_dead_after(x, ms);
 }
 
 void exchange_read(struct exchange *x, bool on)

@@ -57,7 +57,8 @@ struct exchange_protocol {
     void (*shut)(struct exchange *x);
     void (*interim)(struct exchange *x, unsigned status,
                     const struct headers *headers);
-    void (*follow)(struct exchange *x, uint64_t dead_after_ms);
+    void (*follow)(struct exchange *x);
+    void (*set_dead_after)(struct exchange *x, uint64_t ms);
     void (*read)(struct exchange *x, bool on);
     void (*set_timer)(struct exchange *x, uint64_t delay_ms);
     size_t (*pending)(const struct exchange *x);
@@ -155,6 +156,8 @@ void exchange_proceed(struct exchange *x);
  * (x->request is NULL) and its memory freed.  A client that acknowledges
  * nothing for dead_after_ms is taken for gone. */
 void exchange_follow(struct exchange *x, uint64_t dead_after_ms);
+/* Another such time. */
+void exchange_set_dead_after(struct exchange *x, uint64_t ms);
 /* Stops or resumes reading from the client: backpressure. */
 void exchange_read(struct exchange *x, bool on);
 void exchange_set_timer(struct exchange *x, uint64_t delay_ms);

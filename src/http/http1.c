@@ -655,13 +655,17 @@ static void h1_interim(struct exchange *x, unsigned status,
     buffer_fini(&head);
 }
 
-static void h1_follow(struct exchange *x, uint64_t dead_after_ms)
+static void h1_follow(struct exchange *x)
 {
     struct http1 *h = of_exchange(x);
 
-    conn_set_dead_after(&h->conn, dead_after_ms);
     if (!h->processing)
         free_parser(h);
+}
+
+static void h1_set_dead_after(struct exchange *x, uint64_t ms)
+{
+    conn_set_dead_after(&of_exchange(x)->conn, ms);
 }
 
 static void h1_read(struct exchange *x, bool on)
@@ -708,6 +712,7 @@ static const struct exchange_protocol http1_protocol = {
     .shut = h1_shut,
     .interim = h1_interim,
     .follow = h1_follow,
+    .set_dead_after = h1_set_dead_after,
     .read = h1_read,
     .set_timer = h1_set_timer,
     .pending = h1_pending,
