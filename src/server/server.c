@@ -185,14 +185,28 @@ static void begin_part(struct note *n)
         start_always(part, &part->config->routes[i]);
 }
 
+/* With a reference for the caller: another reload may drop next's own. */
+static struct config *next_config(struct server *s)
+{
+    struct config *next;
+
+    pthread_mutex_lock(&s->next_lock);
+    next = config_ref(s->next);
+    pthread_mutex_unlock(&s->next_lock);
+    return next;
+}
+
 static void reload_part(struct note *n)
 {
     struct server_worker *part =
         of_note(n, offsetof(struct server_worker, reload_note));
-    struct config *next = atomic_load(&part->server->next);
+    struct config *next;
 
+    /* First: what is reloaded from here on posts the note again. */
+    atomic_store(&part->reload_due, false);
+    next = next_config(part->server);
     config_unref(&part->config);
-    part->config = config_ref(next);
+    part->config = next;
     set_limits(&part->http, next);
     set_limits(&part->admin, next);
     if (part == part->server->parts)
@@ -317,8 +331,10 @@ static int server_init(struct server *s, struct config *config)
     unsigned descriptors = raise_descriptors();
 
     *s = (struct server){.config = config_ref(config)};
+    pthread_mutex_init(&s->next_lock, NULL);
     apply_logging(config);
     s->started_us = clock_now_us();
+    s->descriptors = descriptors;
     s->clients_max = clients_max(config, descriptors);
     s->worker_count = config->workers > 0 ? config->workers : count_cores();
     log_info("start", "version=%s workers=%u descriptors=%u connections=%u",
@@ -348,8 +364,6 @@ static int start_workers(struct server *s)
 
 static void server_fini(struct server *s)
 {
-    struct config *next = atomic_load(&s->next);
-
     for (unsigned i = 0; s->parts != NULL && i < s->worker_count; i++)
         if (s->parts[i].worker != NULL)
             worker_join(s->parts[i].worker);
@@ -361,8 +375,9 @@ static void server_fini(struct server *s)
     }
     source_fini();
     hub_fini(&s->hub);
-    config_unref(&next);
+    config_unref(&s->next);
     config_unref(&s->config);
+    pthread_mutex_destroy(&s->next_lock);
     free(s->parts);
     free(s->workers);
     accesslog_flush();
@@ -393,11 +408,24 @@ static void warn_of_fixed(const struct config *old, const struct config *new)
                            "with a restart only\"");
 }
 
+/* A note is in a mailbox once: a worker that has not yet come to the last
+ * reload gets this one with it. */
+static void hand_out(struct server *s, struct config *next)
+{
+    pthread_mutex_lock(&s->next_lock);
+    config_unref(&s->next);
+    s->next = config_ref(next);
+    pthread_mutex_unlock(&s->next_lock);
+    for (unsigned i = 0; i < s->worker_count; i++)
+        if (!atomic_exchange(&s->parts[i].reload_due, true))
+            worker_post(s->workers[i], &s->parts[i].reload_note);
+}
+
 static void on_reload(evutil_socket_t fd, short what, void *arg)
 {
     struct server *s = arg;
     struct buffer errors = {0};
-    struct config *next = NULL, *before;
+    struct config *next = NULL;
 
     if (config_load(&next, s->config->file, &errors) < 0) {
         log_error("reload.failed", "file=%s config=unchanged", s->config->file);
@@ -410,12 +438,10 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
     warn_of_fixed(s->config, next);
     apply_logging(next);
     hub_each(&s->hub, set_bounds, next);
-    before = atomic_exchange(&s->next, config_ref(next));
-    config_unref(&before);
+    atomic_store(&s->clients_max, clients_max(next, s->descriptors));
+    hand_out(s, next);
     config_unref(&s->config);
     s->config = next;
-    for (unsigned i = 0; i < s->worker_count; i++)
-        worker_post(s->workers[i], &s->parts[i].reload_note);
     log_info("reload", "file=%s routes=%u", next->file, next->route_count);
 }
 
@@ -480,6 +506,7 @@ int server_run(struct config *config)
     int rc;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* so again when we drain: there is no reload then */
     evthread_use_pthreads();
     rc = watch_init(&watch, &s);
     if (rc == 0)

@@ -20,7 +20,9 @@ struct server_worker {
     struct service http, admin;
     struct listener *listeners[CONFIG_LISTEN_MAX + 1];
     unsigned listener_count;
-    struct note begin_note, reload_note, drain_note;
+    struct note begin_note, reload_note, spare_note, drain_note;
+    atomic_bool reload_due; /* reload_note is in the mailbox */
+    atomic_bool spare_due;  /* spare_note is */
     struct timer drain_timer;
     uint64_t drain_until_us; /* 0: not draining */
 };
@@ -32,8 +34,11 @@ struct server {
     struct worker **workers;
     unsigned worker_count;
     atomic_uint clients;            /* connections of clients, all workers */
-    unsigned clients_max;
-    _Atomic(struct config *) next;  /* a reference: for reload_note */
+    atomic_uint clients_max;
+    unsigned descriptors;
+    pthread_mutex_t next_lock;
+    struct config *next;            /* under next_lock; a reference, or NULL:
+                                     * what reload_note brings */
     atomic_bool ready, draining;
     uint64_t started_us;
 };
