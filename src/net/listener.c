@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -17,6 +18,11 @@
 #define ACCEPT_MAX 64
 /* After running out of descriptors: how long nothing is accepted. */
 #define PAUSE_MS 100
+/* What the kernel takes from us for a client and cannot send yet.  Left to
+ * itself it takes up to 4 MB for each one that does not read; and whoever is
+ * slow is to be known as slow while the history still has what it lacks.  Half
+ * a dozen round trips of a fast link's; accepted sockets inherit it. */
+#define UNSENT_MAX (128 * 1024)
 
 struct listener {
     struct worker *worker;
@@ -24,22 +30,39 @@ struct listener {
     struct timer pause;
     int fd;
     listener_accept_fn *accept;
+    listener_starved_fn *starved;
     void *arg;
 };
 
-static int bind_address(const struct addrinfo *a, uint16_t *port)
+/* A socket bound to a, shared with others of ours or not.  The fd or -errno. */
+static int bind_address(const struct addrinfo *a, bool shared)
 {
     int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
                     0);
-    struct sockaddr_storage bound;
-    socklen_t len = sizeof(bound);
     int one = 1, saved;
 
     if (fd < 0)
         return -errno;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0 ||
-        bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0 ||
+    if ((shared &&
+         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0) ||
+        bind(fd, a->ai_addr, a->ai_addrlen) < 0) {
+        saved = errno;
+        close(fd);
+        return -saved;
+    }
+    return fd;
+}
+
+/* fd, listening, or closed and -errno. */
+static int listen_on(int fd, uint16_t *port)
+{
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof(bound);
+    int unsent = UNSENT_MAX, saved;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+    if (listen(fd, BACKLOG) < 0 ||
         getsockname(fd, (struct sockaddr *)&bound, &len) < 0) {
         saved = errno;
         close(fd);
@@ -51,7 +74,7 @@ static int bind_address(const struct addrinfo *a, uint16_t *port)
     return fd;
 }
 
-int listener_bind(const char *host, uint16_t *port)
+static int resolve_and_bind(const char *host, uint16_t port, bool shared)
 {
     const struct addrinfo hints = {
         .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
@@ -61,12 +84,29 @@ int listener_bind(const char *host, uint16_t *port)
     char service[8];
     int fd;
 
-    snprintf(service, sizeof(service), "%u", *port);
+    snprintf(service, sizeof(service), "%u", port);
     if (getaddrinfo(host, service, &hints, &list) != 0)
         return -EADDRNOTAVAIL;
-    fd = bind_address(list, port);
+    fd = bind_address(list, shared);
     freeaddrinfo(list);
     return fd;
+}
+
+int listener_bind(const char *host, uint16_t *port)
+{
+    int fd = resolve_and_bind(host, *port, true);
+
+    return fd < 0 ? fd : listen_on(fd, port);
+}
+
+int listener_probe(const char *host, uint16_t port)
+{
+    int fd = resolve_and_bind(host, port, false);
+
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
 }
 
 static void resume(struct timer *t)
@@ -94,13 +134,15 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
             log_warn_limited("accept.pause", "ms=%d error=\"%m\"", PAUSE_MS);
             event_del(l->event);
             worker_timer_set(l->worker, &l->pause, PAUSE_MS);
+            l->starved(l->arg);
         }
         return;
     }
 }
 
 struct listener *listener_new(struct worker *w, int fd,
-                              listener_accept_fn *accept, void *arg)
+                              listener_accept_fn *accept,
+                              listener_starved_fn *starved, void *arg)
 {
     struct listener *l = calloc(1, sizeof(*l));
 
@@ -109,6 +151,7 @@ struct listener *listener_new(struct worker *w, int fd,
     l->worker = w;
     l->fd = fd;
     l->accept = accept;
+    l->starved = starved;
     l->arg = arg;
     l->pause.fire = resume;
     l->event =

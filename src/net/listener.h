@@ -10,16 +10,25 @@ struct worker;
 
 /* A new connection; fd is the callee's. */
 typedef void listener_accept_fn(void *arg, int fd);
+/* There is no descriptor for a client that waits: give back what can be
+ * spared.  It is tried again soon. */
+typedef void listener_starved_fn(void *arg);
 
 /* Opens a listening socket, for a worker to be named later.  host NULL: any
  * address; port 0: one that is free.  *port gets the port it has.  The fd, or
  * -errno. */
 int listener_bind(const char *host, uint16_t *port);
 
+/* Whether an address is free: 0 or -errno.  Sockets of listener_bind() share
+ * theirs, also with those of another process of the same user, which would
+ * then take some of the clients; so ask first. */
+int listener_probe(const char *host, uint16_t port);
+
 /* Accepts on fd (taken over) on w, before its thread runs or on it.  NULL when
  * out of memory. */
 struct listener *listener_new(struct worker *w, int fd,
-                              listener_accept_fn *accept, void *arg);
+                              listener_accept_fn *accept,
+                              listener_starved_fn *starved, void *arg);
 /* Stops and closes.  On its worker, or when that has ended. */
 void listener_free(struct listener *l);
 

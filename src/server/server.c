@@ -51,10 +51,14 @@ static void refuse_client(int fd)
     static const char answer[] =
         "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
         "Connection: close\r\nContent-Length: 0\r\n\r\n";
+    char unread[4096];
 
     meter_add(METER_connections_refused, 1);
     log_warn_limited("client.refused", "reason=limits.connections");
     if (write(fd, answer, sizeof(answer) - 1) < 0)
+        log_debug("client.refused", "error=\"%m\"");
+    /* Closing with a request unread says RST, and the answer may be lost. */
+    if (recv(fd, unread, sizeof(unread), 0) < 0)
         log_debug("client.refused", "error=\"%m\"");
     close(fd);
 }
@@ -77,6 +81,23 @@ static void accept_admin(void *arg, int fd)
     http1_accept(fd, &((struct server_worker *)arg)->admin);
 }
 
+/* Connections to backends that are kept for later are what every worker can
+ * spare. */
+static void on_starved(void *arg)
+{
+    struct server *s = ((struct server_worker *)arg)->server;
+
+    for (unsigned i = 0; i < s->worker_count; i++)
+        if (!atomic_exchange(&s->parts[i].spare_due, true))
+            worker_post(s->workers[i], &s->parts[i].spare_note);
+}
+
+static void log_listen_failed(const struct config_address *a, int error)
+{
+    errno = error;
+    log_error("listen.failed", "address=%s error=\"%m\"", a->text);
+}
+
 /* One listening socket of one worker.  0 or -1; port 0 becomes the one had. */
 static int listen_on(struct server_worker *part, const struct config_address *a,
                      uint16_t *port, listener_accept_fn *accept)
@@ -85,11 +106,10 @@ static int listen_on(struct server_worker *part, const struct config_address *a,
     struct listener *l;
 
     if (fd < 0) {
-        errno = -fd;
-        log_error("listen.failed", "address=%s error=\"%m\"", a->text);
+        log_listen_failed(a, -fd);
         return -1;
     }
-    l = listener_new(part->worker, fd, accept, part);
+    l = listener_new(part->worker, fd, accept, on_starved, part);
     if (l == NULL) {
         close(fd);
         return -1;
@@ -108,10 +128,26 @@ static void log_listen(const struct config_address *a, uint16_t port,
              host, port, kind);
 }
 
-/* Whether somebody else listens there already: SO_REUSEPORT would let us share
- * with another penstock of the same user, each taking some of the clients. */
+/* Whether nobody listens there already.  All are asked before any is taken:
+ * ours may share a port. */
+static bool are_free(const struct config_address *a, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        int rc = listener_probe(a[i].host, a[i].port);
+
+        if (rc < 0) {
+            log_listen_failed(&a[i], -rc);
+            return false;
+        }
+    }
+    return true;
+}
+
 static int open_listeners(struct server *s)
 {
+    if (!are_free(s->config->listen, s->config->listen_count) ||
+        (s->config->admin != NULL && !are_free(s->config->admin, 1)))
+        return -1;
     for (unsigned i = 0; i < s->config->listen_count; i++) {
         const struct config_address *a = &s->config->listen[i];
         uint16_t port = a->port;
@@ -213,6 +249,15 @@ static void reload_part(struct note *n)
         begin_part(&part->begin_note);
 }
 
+static void spare_part(struct note *n)
+{
+    struct server_worker *part =
+        of_note(n, offsetof(struct server_worker, spare_note));
+
+    atomic_store(&part->spare_due, false);
+    backend_pool_close_all();
+}
+
 static void drain_look(struct timer *t)
 {
     struct server_worker *part =
@@ -278,6 +323,7 @@ static int make_part(struct server *s, unsigned index)
     set_limits(&part->admin, s->config);
     part->begin_note.run = begin_part;
     part->reload_note.run = reload_part;
+    part->spare_note.run = spare_part;
     part->drain_note.run = drain_part;
     return 0;
 }
