@@ -40,12 +40,6 @@ def pss(p):
                     if line.startswith("Pss:"))
 
 
-def cpu_s(p):
-    with open(f"/proc/{p.process.pid}/stat") as f:
-        fields = f.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
 def test_eighteen_thousand_idle_followers(penstock):
     p = penstock(quiet([{"path": "/news", "source": "publish",
                          "transports": ["sse", "websocket"],
@@ -60,10 +54,10 @@ def test_eighteen_thousand_idle_followers(penstock):
         assert p.channel("news")["readers"] == 2 * each
         held = pss(p)
         # Each has been sent a comment, or a ping that it answered.
-        began = cpu_s(p)
+        began = p.cpu_s()
         p.wait_for(lambda: crowd.status()["pings"] >= 2 * each, 60, "pings")
         print(f"two heartbeats of {2 * each} readers: "
-              f"{cpu_s(p) - began:.2f} s of CPU")
+              f"{p.cpu_s() - began:.2f} s of CPU")
         status = crowd.status()
         assert status["following"] == 2 * each and status["closed"] == 0
         done = crowd.publish(1, 1, 100)

@@ -16,13 +16,15 @@ BINARY = os.environ.get("PENSTOCK", "./penstock")
 
 class Penstock:
     """config is a dict; "listen" and "admin" default to free ports.  .port
-    and .admin_port are what it got."""
+    and .admin_port are what it got.  under is a command that runs it, such as
+    ("prlimit", "--nofile=64")."""
 
-    def __init__(self, config, directory, name="penstock", args=()):
+    def __init__(self, config, directory, name="penstock", args=(), under=()):
         self.config = {"listen": ["127.0.0.1:0"], "admin": "127.0.0.1:0",
                        **config}
         self.file = directory / f"{name}.json"
         self.args = list(args)
+        self.under = list(under)
         self.lines = []   # of the log
         self.access = []  # of the access log
         self.process = None
@@ -30,7 +32,7 @@ class Penstock:
     def start(self, timeout=20):
         self.write_config()
         self.process = subprocess.Popen(
-            [BINARY, "run", str(self.file), *self.args],
+            [*self.under, BINARY, "run", str(self.file), *self.args],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, errors="replace",
             env=os.environ | self.sanitizer_options())
@@ -141,6 +143,12 @@ class Penstock:
         with open(f"/proc/{self.process.pid}/statm") as f:
             return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
+    def cpu_s(self):
+        """Seconds of processor time so far."""
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            fields = f.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def open_files(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
@@ -168,6 +176,11 @@ class Penstock:
         """What the admin listener says of a channel; None if it is none."""
         answer = self.admin("GET", f"/channels/{name}")
         return answer.json() if answer.status == 200 else None
+
+    def metric(self, name):
+        """A counter, such as "gaps_total"."""
+        text = self.admin("GET", "/metrics").text
+        return int(re.search(rf"^penstock_{name} (\d+)$", text, re.M)[1])
 
     # --- clients -------------------------------------------------------------
 
