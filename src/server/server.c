@@ -258,6 +258,29 @@ static void spare_part(struct note *n)
     backend_pool_close_all();
 }
 
+static struct conn *first_client(struct worker *w)
+{
+    struct conn *c;
+
+    LIST_FOREACH(c, &w->conns, link)
+        if (c->ops->drain != NULL)
+            return c;
+    return NULL;
+}
+
+/* Cuts clients; connections to backends are closed by those that they were
+ * for. */
+static void drain_cut(struct worker *w)
+{
+    struct conn *c = first_client(w);
+    unsigned before = w->conn_count;
+
+    for (; c != NULL; c = first_client(w))
+        conn_close(c, true);
+    if (before > 0)
+        log_warn("drain.cut", "worker=%u connections=%u", w->index, before);
+}
+
 static void drain_look(struct timer *t)
 {
     struct server_worker *part =
@@ -266,13 +289,10 @@ static void drain_look(struct timer *t)
     struct worker *w = part->worker;
     bool over = clock_now_us() >= part->drain_until_us;
 
-    if (over && w->conn_count > 0)
-        log_warn("drain.cut", "worker=%u connections=%u", w->index,
-                 w->conn_count);
-    while (over && !LIST_EMPTY(&w->conns))
-        conn_close(LIST_FIRST(&w->conns), true);
+    if (over)
+        drain_cut(w);
     backend_pool_close_all();
-    if (w->conn_count == 0)
+    if (w->conn_count == 0 || over)
         worker_stop(w);
     else
         worker_timer_set(w, &part->drain_timer, DRAIN_LOOK_MS);
