@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/logging.h"
+#include "base/rate.h"
 #include "base/snapshot.h"
 #include "feed/settings.h"
 #include "proxy/backend.h"
@@ -43,6 +44,8 @@ struct route {
     struct pattern pattern;
     unsigned line;        /* in the file */
     struct cors_settings cors;
+    struct rate rate;     /* of one client's requests */
+    unsigned burst;       /* as written; 0: not */
     const struct backend *proxy; /* plain proxying; else NULL and: */
     char *channel_text;   /* template, as written or by default */
     struct pattern channel;
@@ -78,6 +81,8 @@ struct config {
         uint64_t write_ms;     /* an answer that makes no progress */
         uint64_t drain_ms;     /* SIGTERM to the end */
         unsigned connections;  /* all workers; 503 beyond */
+        unsigned per_address;  /* of one client address; 0: no limit */
+        struct rate accept;    /* all workers; others wait */
         unsigned channels;     /* all routes; 503 beyond */
         size_t message_bytes;  /* one published message: 413 beyond */
     } limits;

@@ -23,6 +23,7 @@ enum scope {
     SCOPE_backend,
     SCOPE_route,
     SCOPE_cors,
+    SCOPE_client,
     SCOPE_feed,
     SCOPE_history,
     SCOPE_batch,
@@ -118,6 +119,8 @@ char **config_read_origins(struct loading *l, const struct node *n,
 /* Whether what a route's "cors" says goes together; the origins it allows may
  * open WebSockets, too, unless "origins" stands there. */
 void check_cors(struct loading *l, const struct node *route, struct route *r);
+/* What is left to do once a route's rate and burst are known. */
+void finish_rate(struct route *r);
 /* Reads a channel's name as a template.  False, and told, where it is none. */
 bool config_init_channel(struct loading *l, const struct node *n,
                          const char *text, struct pattern *out);

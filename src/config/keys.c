@@ -15,6 +15,7 @@
 #define STRUCT_backend struct backend
 #define STRUCT_feed    struct route
 #define STRUCT_cors    struct route
+#define STRUCT_client  struct route
 #define STRUCT_history struct route
 #define STRUCT_batch   struct route
 #define STRUCT_source  struct route
@@ -57,6 +58,7 @@ const char *const config_scope_paths[SCOPE_N] = {
     [SCOPE_backend] = "backends.NAME",
     [SCOPE_route] = "routes[]",
     [SCOPE_cors] = "routes[].cors",
+    [SCOPE_client] = "routes[].limits",
     [SCOPE_feed] = "routes[]",
     [SCOPE_history] = "routes[].history",
     [SCOPE_batch] = "routes[].batch",

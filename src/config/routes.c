@@ -693,6 +693,7 @@ static void read_route(struct loading *l, const struct node *n,
     if (r->path != NULL)
         check_duplicate(l, n, r);
     check_cors(l, n, r);
+    finish_rate(r);
     proxy = node_get(n, "proxy");
     source = node_get(n, "source");
     if (proxy == NULL && source == NULL && node_get(n, "receive") == NULL)

@@ -12,6 +12,7 @@ static const char *const scope_names[SCOPE_N] = {
     [SCOPE_feed] = "route",      [SCOPE_history] = "history",
     [SCOPE_batch] = "batch",     [SCOPE_source] = "source",
     [SCOPE_backoff] = "backoff", [SCOPE_cors] = "cors",
+    [SCOPE_client] = "client",
 };
 
 static bool is_key(const struct config_key *key)
@@ -97,6 +98,8 @@ static const char shared[] =
     "   \"pattern\": \"^[0-9]+(ms|s|m|h|d)$\"},"
     " \"size\": {\"type\": \"string\","
     "   \"pattern\": \"^[0-9]+(B|KB|KiB|MB|MiB|GB|GiB)$\"},"
+    " \"rate\": {\"type\": \"string\","
+    "   \"pattern\": \"^[0-9]+/(s|m|h|d)$\"},"
     " \"address\": {\"type\": \"string\", \"pattern\": \":[0-9]+$\"},"
     " \"server\": {\"type\": \"string\", \"pattern\": \"^http://[^/]+/?$\"},"
     " \"servers\": {\"type\": \"array\", \"minItems\": 1,"
@@ -148,6 +151,7 @@ static const struct {
     {SCOPE_route, "A route", "Every route has a path, and either a proxy or a "
                              "source."},
     {SCOPE_cors, "cors", NULL},
+    {SCOPE_client, "A route's limits", NULL},
     {SCOPE_feed, "A route with a source", NULL},
     {SCOPE_history, "history", NULL},
     {SCOPE_batch, "batch", NULL},

@@ -70,7 +70,8 @@ struct exchange_protocol {
  * connections; changed only on their worker. */
 struct service {
     void (*dispatch)(struct exchange *x);
-    void (*closed)(const struct service *s); /* a connection has; or NULL */
+    /* A connection has, whose http1_accept() was given guest; or NULL. */
+    void (*closed)(const struct service *s, void *guest);
     void *arg;
     struct head_limits head;
     uint64_t head_ms; /* for a whole head: 408 after */

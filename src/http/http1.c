@@ -33,6 +33,7 @@ struct http1 {
     struct buffer input;     /* read, and not yet parsed */
     struct buffer head;      /* of an answer, held for what follows at once */
     const struct service *service;
+    void *guest;             /* the service's: told when we close */
     size_t unwanted_bytes;
     bool processing;         /* process() is on the stack */
     bool paused;             /* the handler asked us not to read */
@@ -421,7 +422,7 @@ static void on_closed(struct conn *c)
     if (!h->processing)
         end_processing(h);
     if (h->service->closed != NULL)
-        h->service->closed(h->service);
+        h->service->closed(h->service, h->guest);
 }
 
 static const struct conn_ops connection_ops = {
@@ -434,7 +435,7 @@ static const struct conn_ops connection_ops = {
     .closed = on_closed,
 };
 
-int http1_accept(int fd, const struct service *service)
+int http1_accept(int fd, const struct service *service, void *guest)
 {
     struct http1 *h = calloc(1, sizeof(*h));
 
@@ -446,6 +447,7 @@ int http1_accept(int fd, const struct service *service)
         return -ENOMEM;
     }
     h->service = service;
+    h->guest = guest;
     h->exchange.protocol = &http1_protocol;
     meter_add(METER_connections, 1);
     conn_open(&h->conn, fd, &connection_ops, true, false);

@@ -6,7 +6,7 @@
 struct service;
 
 /* Serves an accepted socket on the calling worker; fd is taken over.  service
- * outlives the connection.  0; or -ENOMEM, fd is closed. */
-int http1_accept(int fd, const struct service *service);
+ * outlives the connection, and its closed() is told guest.  0; or -ENOMEM, fd is closed. */
+int http1_accept(int fd, const struct service *service, void *guest);
 
 #endif

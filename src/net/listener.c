@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/logging.h"
 #include "net/worker.h"
 
@@ -32,6 +33,8 @@ struct listener {
     listener_accept_fn *accept;
     listener_starved_fn *starved;
     void *arg;
+    const struct rate *rate; /* NULL: as many as come */
+    uint64_t *bucket;
 };
 
 /* A socket bound to a, shared with others of ours or not.  The fd or -errno. */
@@ -117,14 +120,35 @@ static void resume(struct timer *t)
     event_add(l->event, NULL);
 }
 
+static void pause_for(struct listener *l, uint64_t ms)
+{
+    event_del(l->event);
+    worker_timer_set(l->worker, &l->pause, ms);
+}
+
+/* Whether one more may come now; if not, it waits its time. */
+static bool may_accept(struct listener *l)
+{
+    uint64_t wait_us;
+
+    if (l->rate == NULL)
+        return true;
+    wait_us = rate_wait_us(l->rate, *l->bucket, clock_now_us());
+    if (wait_us > 0)
+        pause_for(l, wait_us / 1000 + 1);
+    return wait_us == 0;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct listener *l = arg;
 
-    for (int i = 0; i < ACCEPT_MAX; i++) {
+    for (int i = 0; i < ACCEPT_MAX && may_accept(l); i++) {
         int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (client >= 0) {
+            if (l->rate != NULL)
+                *l->bucket = rate_take(l->rate, *l->bucket, clock_now_us());
             l->accept(l->arg, client);
             continue;
         }
@@ -132,8 +156,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
             continue;
         if (errno != EAGAIN) { /* EMFILE and the like: busy waiting is no use */
             log_warn_limited("accept.pause", "ms=%d error=\"%m\"", PAUSE_MS);
-            event_del(l->event);
-            worker_timer_set(l->worker, &l->pause, PAUSE_MS);
+            pause_for(l, PAUSE_MS);
             l->starved(l->arg);
         }
         return;
@@ -161,6 +184,13 @@ struct listener *listener_new(struct worker *w, int fd,
         return NULL;
     }
     return l;
+}
+
+void listener_set_rate(struct listener *l, const struct rate *rate,
+                       uint64_t *bucket)
+{
+    l->rate = rate;
+    l->bucket = bucket;
 }
 
 void listener_free(struct listener *l)

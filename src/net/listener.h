@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "base/rate.h"
+
 struct listener;
 struct worker;
 
@@ -29,6 +31,11 @@ int listener_probe(const char *host, uint16_t port);
 struct listener *listener_new(struct worker *w, int fd,
                               listener_accept_fn *accept,
                               listener_starved_fn *starved, void *arg);
+/* Takes no more than rate (borrowed, may change on l's worker) says, out of
+ * bucket, which listeners of a worker may share: those who come beyond it wait
+ * in the kernel's queue. */
+void listener_set_rate(struct listener *l, const struct rate *rate,
+                       uint64_t *bucket);
 /* Stops and closes.  On its worker, or when that has ended. */
 void listener_free(struct listener *l);
 

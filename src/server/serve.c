@@ -2,11 +2,16 @@
  * transport that suits the request (which transport: select_transport). */
 #include <errno.h>
 
+#include "base/clock.h"
+#include "base/jitter.h"
+#include "base/meter.h"
 #include "feed/publish.h"
 #include "modules.h"
+#include "net/address.h"
 #include "proxy/forward.h"
 #include "server/cors.h"
 #include "server/server.h"
+#include "server/throttle.h"
 
 /* ---- which transport --------------------------------------------------------- */
 
@@ -166,6 +171,55 @@ static void refuse_transport(struct exchange *x, const struct route *r)
     buffer_fini(&names);
 }
 
+/* ---- how often --------------------------------------------------------------- */
+
+/* Whoever is to come back later, is told so with a second or more between any
+ * two, or they would all come back at once. */
+static void add_retry_after(struct answer_headers *a, char text[24],
+                            uint64_t least_s, uint64_t most_s)
+{
+    snprintf(text, 24, "%llu",
+             (unsigned long long)jitter_between(least_s, most_s));
+    answer_add(a, "Retry-After", str_of(text));
+}
+
+/* What a route is, through any reload that leaves it. */
+static uint64_t route_number(const struct route *r)
+{
+    uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
+
+    for (const char *c = r->host; c != NULL && *c != '\0'; c++)
+        h = (h ^ (unsigned char)*c) * UINT64_C(1099511628211);
+    for (const char *c = r->path; *c != '\0'; c++) /* begins with a slash */
+        h = (h ^ (unsigned char)*c) * UINT64_C(1099511628211);
+    return h;
+}
+
+/* Answers 429 to a client that asks more often than the route allows. */
+static bool refuse_rate(struct exchange *x, const struct route *r)
+{
+    struct answer_headers a;
+    struct address who;
+    char peer[64], seconds[24];
+    uint64_t wait_us, wait_s;
+
+    if (r->rate.interval_us == 0 ||
+        !address_of_text(exchange_peer(x, peer, sizeof(peer)), &who))
+        return false;
+    wait_us = throttle_take(server_part(x)->server->throttle, &r->rate,
+                            route_number(r), &who, clock_now_us());
+    if (wait_us == 0)
+        return false;
+    meter_add(METER_requests_over_rate, 1);
+    wait_s = wait_us / 1000000 + 1;
+    answer_init(&a);
+    add_retry_after(&a, seconds, wait_s, wait_s + wait_s / 2 + 1);
+    exchange_problem(x, 429, &a.headers,
+                     "this is more than the route allows one client: wait as "
+                     "Retry-After says");
+    return true;
+}
+
 /* ---- a channel --------------------------------------------------------------- */
 
 /* Last-Event-ID wins over ?since=. */
@@ -187,13 +241,14 @@ static void read_cursor(const struct http_message *m, struct feed *feed)
 static void refuse_channel(struct exchange *x, int error)
 {
     struct answer_headers a;
+    char seconds[24];
 
     answer_init(&a);
     if (error == -ENAMETOOLONG) {
         exchange_problem(x, 414, NULL, "the channel's name is too long");
         return;
     }
-    answer_add(&a, "Retry-After", STR("5"));
+    add_retry_after(&a, seconds, RETRY_LEAST_S, RETRY_MOST_S);
     exchange_problem(x, 503, &a.headers,
                      error == -ENOSPC ? "limits.channels is reached"
                                       : "out of memory: try again later");
@@ -268,13 +323,21 @@ static void open_transport(struct exchange *x, const struct route *r,
 {
     enum transport_kind kind;
 
-    read_wait(x->request, feed);
     read_cursor(x->request, feed);
     kind = select_transport(x->request, r, feed);
     if (kind == KIND_N)
         refuse_transport(x, r);
     else
         modules_transport(kind_names[kind])->open(x, feed);
+}
+
+/* A request that is one of many, and not a reader that stays. */
+static bool is_short(const struct http_message *m, const struct route *r,
+                     const struct feed *feed)
+{
+    enum transport_kind kind = select_transport(m, r, feed);
+
+    return is_message(m, r) || kind == KIND_POLL || kind == KIND_LONGPOLL;
 }
 
 /* A name that no other connection has, for {connection}. */
@@ -303,6 +366,9 @@ static void serve_channel(struct exchange *x, const struct route *r,
     int rc;
 
     if (refuse_method(x, r))
+        return;
+    read_wait(x->request, &feed);
+    if (is_short(x->request, r, &feed) && refuse_rate(x, r))
         return;
     if (r->per_connection)
         name_connection(values, name);
@@ -347,8 +413,8 @@ void serve_client(struct exchange *x)
     x->route = r->path;
     if (cors_begin(x, r))
         return;
-    if (r->proxy != NULL)
-        forward_exchange(x, r->proxy);
-    else
+    if (r->proxy == NULL)
         serve_channel(x, r, &values);
+    else if (!refuse_rate(x, r))
+        forward_exchange(x, r->proxy);
 }

@@ -11,14 +11,18 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/jitter.h"
 #include "base/meter.h"
 #include "feed/source.h"
 #include "http/accesslog.h"
 #include "http/http1.h"
+#include "http/refusal.h"
 #include "modules.h"
+#include "net/address.h"
 #include "net/conn.h"
 #include "net/listener.h"
 #include "proxy/backend.h"
+#include "server/throttle.h"
 
 /* Descriptors that are not clients': listeners, logs, event loops, backends. */
 #define DESCRIPTORS_KEPT 128
@@ -39,46 +43,58 @@ struct history_bounds server_bounds(const struct route *r)
 
 /* ---- accepting ----------------------------------------------------------------- */
 
-static void on_client_closed(const struct service *s)
+static void on_client_closed(const struct service *s, void *guest)
 {
     struct server_worker *part = s->arg;
 
+    guests_leave(&part->server->guests, guest);
     atomic_fetch_sub(&part->server->clients, 1);
 }
 
-static void refuse_client(int fd)
+static void refuse_client(int fd, const char *limit)
 {
-    static const char answer[] =
-        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
-        "Connection: close\r\nContent-Length: 0\r\n\r\n";
-    char unread[4096];
-
     meter_add(METER_connections_refused, 1);
-    log_warn_limited("client.refused", "reason=limits.connections");
-    if (write(fd, answer, sizeof(answer) - 1) < 0)
-        log_debug("client.refused", "error=\"%m\"");
-    /* Closing with a request unread says RST, and the answer may be lost. */
-    if (recv(fd, unread, sizeof(unread), 0) < 0)
-        log_debug("client.refused", "error=\"%m\"");
-    close(fd);
+    log_warn_limited("client.refused", "reason=%s", limit);
+    refusal_send(fd, (unsigned)jitter_between(RETRY_LEAST_S, RETRY_MOST_S),
+                 "there are as many connections as may be: try again later");
+}
+
+/* The limit that one more client would be over, or NULL.  Counts it; *guest is
+ * for on_client_closed(). */
+static const char *admit(struct server_worker *part, int fd,
+                         struct guest **guest)
+{
+    struct server *s = part->server;
+    unsigned per_address = part->config->limits.per_address;
+    struct address who;
+
+    *guest = NULL;
+    if (atomic_fetch_add(&s->clients, 1) >= s->clients_max) {
+        atomic_fetch_sub(&s->clients, 1);
+        return "limits.connections";
+    }
+    if (per_address == 0 || !address_of_peer(fd, &who) ||
+        guests_enter(&s->guests, &who, per_address, guest) != -EBUSY)
+        return NULL;
+    atomic_fetch_sub(&s->clients, 1);
+    return "limits.per_address";
 }
 
 static void accept_client(void *arg, int fd)
 {
     struct server_worker *part = arg;
+    struct guest *guest;
+    const char *limit = admit(part, fd, &guest);
 
-    if (atomic_fetch_add(&part->server->clients, 1) >=
-        part->server->clients_max) {
-        atomic_fetch_sub(&part->server->clients, 1);
-        refuse_client(fd);
-    } else if (http1_accept(fd, &part->http) < 0) {
-        atomic_fetch_sub(&part->server->clients, 1);
-    }
+    if (limit != NULL)
+        refuse_client(fd, limit);
+    else if (http1_accept(fd, &part->http, guest) < 0)
+        on_client_closed(&part->http, guest);
 }
 
 static void accept_admin(void *arg, int fd)
 {
-    http1_accept(fd, &((struct server_worker *)arg)->admin);
+    http1_accept(fd, &((struct server_worker *)arg)->admin, NULL);
 }
 
 /* Connections to backends that are kept for later are what every worker can
@@ -114,6 +130,8 @@ static int listen_on(struct server_worker *part, const struct config_address *a,
         close(fd);
         return -1;
     }
+    if (accept == accept_client)
+        listener_set_rate(l, &part->accept_rate, &part->accept_bucket);
     part->listeners[part->listener_count++] = l;
     return 0;
 }
@@ -188,6 +206,17 @@ static void set_limits(struct service *s, const struct config *c)
     s->write_ms = c->limits.write_ms;
 }
 
+/* Connections spread over the workers, and so does the rate.  A tenth of a
+ * second's worth may come at once. */
+static void set_accept_rate(struct server_worker *part)
+{
+    part->accept_rate = (struct rate){
+        .interval_us = part->config->limits.accept.interval_us *
+                       part->server->worker_count,
+        .slack_us = 100000,
+    };
+}
+
 static struct server_worker *of_note(struct note *n, size_t offset)
 {
     return (struct server_worker *)((char *)n - offset);
@@ -245,6 +274,7 @@ static void reload_part(struct note *n)
     part->config = next;
     set_limits(&part->http, next);
     set_limits(&part->admin, next);
+    set_accept_rate(part);
     if (part == part->server->parts)
         begin_part(&part->begin_note);
 }
@@ -341,6 +371,7 @@ static int make_part(struct server *s, unsigned index)
     part->admin = (struct service){.dispatch = serve_admin, .arg = part};
     set_limits(&part->http, s->config);
     set_limits(&part->admin, s->config);
+    set_accept_rate(part);
     part->begin_note.run = begin_part;
     part->reload_note.run = reload_part;
     part->spare_note.run = spare_part;
@@ -407,9 +438,11 @@ static int server_init(struct server *s, struct config *config)
              PACKAGE_VERSION, s->worker_count, descriptors, s->clients_max);
     hub_init(&s->hub, s->worker_count, config->limits.channels, post_to_part,
              s);
+    guests_init(&s->guests);
+    s->throttle = throttle_new();
     s->parts = calloc(s->worker_count, sizeof(*s->parts));
     s->workers = calloc(s->worker_count, sizeof(*s->workers));
-    if (s->parts == NULL || s->workers == NULL)
+    if (s->parts == NULL || s->workers == NULL || s->throttle == NULL)
         return -1;
     for (unsigned i = 0; i < s->worker_count; i++)
         if (make_part(s, i) < 0)
@@ -444,6 +477,8 @@ static void server_fini(struct server *s)
     config_unref(&s->next);
     config_unref(&s->config);
     pthread_mutex_destroy(&s->next_lock);
+    guests_fini(&s->guests);
+    throttle_free(s->throttle);
     free(s->parts);
     free(s->workers);
     accesslog_flush();

@@ -7,8 +7,10 @@
 #include "http/exchange.h"
 #include "net/worker.h"
 #include "config/config.h"
+#include "server/guests.h"
 
 struct listener;
+struct throttle;
 
 struct server;
 
@@ -20,6 +22,8 @@ struct server_worker {
     struct service http, admin;
     struct listener *listeners[CONFIG_LISTEN_MAX + 1];
     unsigned listener_count;
+    struct rate accept_rate; /* this worker's share */
+    uint64_t accept_bucket;
     struct note begin_note, reload_note, spare_note, drain_note;
     atomic_bool reload_due; /* reload_note is in the mailbox */
     atomic_bool spare_due;  /* spare_note is */
@@ -36,6 +40,8 @@ struct server {
     atomic_uint clients;            /* connections of clients, all workers */
     atomic_uint clients_max;
     unsigned descriptors;
+    struct guests guests;
+    struct throttle *throttle;
     pthread_mutex_t next_lock;
     struct config *next;            /* under next_lock; a reference, or NULL:
                                      * what reload_note brings */
@@ -50,6 +56,9 @@ int server_run(struct config *config);
 /* serve.c: answers requests of clients, and of the admin listener.  x->service
  * is a part's; called on its worker. */
 void serve_client(struct exchange *x);
+/* What Retry-After says where there is no telling: far enough apart. */
+#define RETRY_LEAST_S 5
+#define RETRY_MOST_S  15
 /* The part that answers x. */
 static inline struct server_worker *server_part(const struct exchange *x)
 {

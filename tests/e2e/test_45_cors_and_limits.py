@@ -1,6 +1,12 @@
 """What pages of other origins may read, and how much one client may ask for."""
 
+import contextlib
+import time
+
 import pytest
+
+import raw
+from clients import SseClient, WsClient
 
 ALL = ["poll", "longpoll", "sse", "websocket"]
 PAGE = "https://a.example"
@@ -222,3 +228,115 @@ def test_origins_says_otherwise(penstock):
     p = penstock(news(cors=PAGE, origins=OTHER))
     assert open_websocket(p, PAGE) == 403
     assert open_websocket(p, OTHER) == 101
+
+
+# --- how often one client may ask --------------------------------------------
+
+def until_refused(c, target="/news?since=oldest", most=50):
+    """Asks until a 429; how often it was answered before, and that answer."""
+    for n in range(most):
+        answer = c.get(target)
+        if answer.status == 429:
+            return n, answer
+        assert answer.status in (200, 204), answer
+    raise AssertionError(f"{most} answers and no 429")
+
+
+def test_a_poll_over_the_rate_is_told_when_to_come_back(penstock):
+    p = penstock(news(cors=PAGE, limits={"rate": "3/h"}))
+    with p.client() as c:
+        n, answer = until_refused(c)
+        assert n == 3
+        assert 1200 <= int(answer.headers["Retry-After"]) <= 1802
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.json()["status"] == 429
+        assert allowed(c.get("/news?since=oldest", {"Origin": PAGE})) == [PAGE]
+        assert preflight(p).status == 204  # browsers send it unasked
+
+
+def test_the_rate_counts_all_connections_of_an_address(penstock):
+    p = penstock(news(limits={"rate": "100/h", "burst": 10}) | {"workers": 4})
+    statuses = [p.get("/news?since=oldest").status for _ in range(30)]
+    assert statuses == [200] * 10 + [429] * 20
+    with raw.Client(p.port, source="127.0.0.2") as c:
+        assert c.get("/news?since=oldest").status == 200
+
+
+def test_a_rate_lets_go_on_after_a_while(penstock):
+    p = penstock(news(limits={"rate": "10/s", "burst": 1}))
+    with p.client() as c:
+        until_refused(c)
+        raw.wait_for(lambda: c.get("/news?since=oldest").status == 200, 5)
+
+
+def test_long_polls_count_and_streams_do_not(penstock):
+    p = penstock(news(limits={"rate": "1/h"}))
+    for _ in range(3):
+        with SseClient(p, "/news").connect():
+            pass
+    with WsClient(p, "/news").connect():
+        pass
+    with p.client() as c:
+        assert c.get("/news?wait=0").status == 204
+        assert c.get("/news?wait=0").status == 429
+
+
+def test_proxied_requests_over_the_rate_stay_here(penstock, backend):
+    b = backend()
+    p = penstock(proxied(b, limits={"rate": "2/h"}))
+    assert [p.get("/x").status for _ in range(4)] == [200, 200, 429, 429]
+    assert len(b.requests) == 2
+
+
+def test_retry_after_differs_from_client_to_client(penstock):
+    p = penstock(news(limits={"rate": "1/h"}))
+    p.get("/news")
+    told = {p.get("/news").headers["Retry-After"] for _ in range(20)}
+    assert len(told) > 10
+
+
+# --- how many connections ----------------------------------------------------
+
+def refused(p, source="127.0.0.1"):
+    """The answer that a connection gets unasked; None if it gets none."""
+    with raw.Client(p.port, source=source, timeout=0.3) as c:
+        try:
+            return c.response()
+        except TimeoutError:
+            return None
+
+
+@pytest.mark.parametrize("limit", ["per_address", "connections"])
+def test_a_connection_too_many_is_answered_503(penstock, limit):
+    p = penstock(news() | {"limits": {limit: 3}, "workers": 2})
+    clients = [p.client() for _ in range(3)]
+    assert all(c.get("/news?since=oldest").status == 200 for c in clients)
+    answers = [refused(p) for _ in range(20)]
+    assert {a.status for a in answers} == {503}
+    assert len({a.headers["Retry-After"] for a in answers}) > 3
+    assert all(5 <= int(a.headers["Retry-After"]) <= 15 for a in answers)
+    if limit == "per_address":
+        assert refused(p, "127.0.0.2") is None
+    clients[0].close()
+    p.wait_for(lambda: refused(p) is None, what="its place being free")
+    for c in clients:
+        c.close()
+
+
+def test_a_refusal_is_not_lost_to_the_request_it_crosses(penstock):
+    p = penstock(news() | {"limits": {"connections": 1}})
+    with p.client() as first:
+        first.get("/news?since=oldest")
+        for _ in range(20):
+            assert p.get("/news").status == 503
+
+
+def test_connections_over_the_rate_wait_and_are_served(penstock):
+    p = penstock(news() | {"limits": {"accept_rate": "20/s"}, "workers": 1})
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(p.client(timeout=20)) for _ in range(30)]
+        for c in clients:
+            c.send_request("GET", "/news?since=oldest")
+        assert all(c.response().status == 200 for c in clients)
+    assert 1 < time.monotonic() - began < 10

@@ -191,11 +191,14 @@ class Client:
     """One connection to a server.  request() for a whole exchange, or send()
     and response() for its halves."""
 
-    def __init__(self, port, host="127.0.0.1", timeout=10, rcvbuf=None):
+    def __init__(self, port, host="127.0.0.1", timeout=10, rcvbuf=None,
+                 source=None):
         sock = socket.socket()
         if rcvbuf:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         sock.settimeout(timeout)
+        if source:
+            sock.bind((source, 0))
         sock.connect((host, port))
         self.authority = f"{host}:{port}"
         self.timeout = timeout

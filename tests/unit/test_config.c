@@ -281,6 +281,22 @@ static const struct broken {
     {FEED("\"transports\": []"),
      "f.json:2: routes[0].transports: is empty; allowed: websocket, sse, "
      "longpoll, poll, or \"auto\" for all\n"},
+    {FEED("\"limits\": {\"rate\": \"10\"}"),
+     "f.json:2: routes[0].limits.rate: \"10\" is not a rate; write a whole "
+     "number and a period, such as \"10/s\", \"30/m\" or \"100/h\"\n"},
+    {FEED("\"limits\": {\"rate\": 10}"),
+     "f.json:2: routes[0].limits.rate: 10 has no period; write \"10/s\"\n"},
+    {FEED("\"limits\": {\"rate\": \"2000000/s\"}"),
+     "f.json:2: routes[0].limits.rate: \"2000000/s\" is out of range; allowed: "
+     "up to \"1000000/s\"\n"},
+    {FEED("\"limits\": {\"burst\": 3}"),
+     "f.json:2: routes[0].limits.rate: is missing.  How many requests one client "
+     "address may make, such as \"10/s\", \"30/m\" or \"100/h\": polls, long "
+     "polls, messages by POST, and what is proxied. More are answered with "
+     "429.\n"},
+    {TOP("\"limits\": {\"accept_rate\": true}"),
+     "f.json:2: limits.accept_rate: must be a string such as \"10/s\", not "
+     "true\n"},
     {FEED("\"cors\": [\"a.example\"]"),
      "f.json:2: routes[0].cors[0]: \"a.example\" is not an origin; write it in "
      "lower case and without a path, such as \"https://app.example.com\", or "
@@ -537,6 +553,26 @@ static void origins_of_cors_may_open_websockets_unless_told(void **state)
     config_unref(&c);
     c = good(FEED("\"cors\": \"http://a\", \"origins\": \"http://b\""));
     assert_string_equal(c->routes[0].reader.origins[0], "http://b");
+    config_unref(&c);
+}
+
+static void rates_become_intervals(void **state)
+{
+    struct config *c = good(
+        "{\"listen\": \":80\", \"backends\": {\"a\": \"http://a\"}, "
+        "\"limits\": {\"accept_rate\": \"200/s\", \"per_address\": 7}, "
+        "\"routes\": [{\"path\": \"/1\", \"proxy\": \"a\", \"limits\": "
+        "{\"rate\": \"10/s\"}}, {\"path\": \"/2\", \"proxy\": \"a\", "
+        "\"limits\": {\"burst\": 3, \"rate\": \"30/m\"}}, {\"path\": \"/3\", "
+        "\"proxy\": \"a\"}]}");
+
+    assert_int_equal(c->limits.accept.interval_us, 5000);
+    assert_int_equal(c->limits.per_address, 7);
+    assert_int_equal(c->routes[0].rate.interval_us, 100000);
+    assert_int_equal(c->routes[0].rate.slack_us, 900000);
+    assert_int_equal(c->routes[1].rate.interval_us, 2000000);
+    assert_int_equal(c->routes[1].rate.slack_us, 4000000);
+    assert_int_equal(c->routes[2].rate.interval_us, 0);
     config_unref(&c);
 }
 
@@ -887,6 +923,7 @@ int main(void)
         cmocka_unit_test(defaults_are_those_of_the_manual),
         cmocka_unit_test(what_is_written_lands_where_it_belongs),
         cmocka_unit_test(cors_takes_three_forms),
+        cmocka_unit_test(rates_become_intervals),
         cmocka_unit_test(origins_of_cors_may_open_websockets_unless_told),
         cmocka_unit_test(addresses_take_four_forms),
         cmocka_unit_test(backends_take_three_forms),
