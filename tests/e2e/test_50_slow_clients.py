@@ -187,7 +187,8 @@ def test_a_websocket_that_answers_no_ping_is_found_dead(penstock):
             c.read_to_close()
         took_s = time.monotonic() - began
         assert heartbeat_s * 1.5 < took_s < heartbeat_s * 2 + 0.5
-        assert p.log_lines("reader.close", "reason=no-pong")
+        p.wait_for(lambda: p.log_lines("reader.close", "reason=no-pong"), 5,
+                   "the log line")
         assert p.metric("readers_dead_total") == 1
         time.sleep(2 * heartbeat_s)  # it answers, and stays
         assert p.channel("news")["readers"] == 1
