@@ -5,20 +5,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+#include "base/meter.h"
 #include "feed/follower.h"
 #include "modules.h"
 #include "wire/websocket.h"
 
 #define SUBPROTOCOL "penstock.v1"
 
-/* Pongs and such that a client may leave unread; one that sends pings and
- * does not read is no use to anybody. */
+/* Pongs that may wait for a client whose socket is full; one that sends pings
+ * and does not read is no use to anybody. */
 #define CONTROL_MAX 16384
 
 /* There only while a frame or a message is half read. */
 struct inbound {
     struct ws_parser parser;
-    enum ws_close_code leave_code; /* why a callback stopped the feed */
+    enum ws_close_code leave_code; /* 0, or why this is the end */
     const char *leave_reason;
 };
 
@@ -26,6 +28,7 @@ struct session {
     struct follower follower; /* first */
     struct inbound *inbound;
     struct channel *receive;  /* a reference, or NULL: nothing is taken */
+    uint64_t pinged_us;       /* when our ping went out; 0: it has its pong */
     bool enveloped;
     bool pinged;              /* nothing has come since our last ping */
     bool farewell;            /* our close frame is queued or sent */
@@ -53,8 +56,6 @@ static void say_close(struct session *s, enum ws_close_code code,
 {
     struct buffer frame = {0};
 
-    if (s->farewell)
-        return;
     s->farewell = true;
     ws_encode_close(&frame, code, reason);
     follower_control(&s->follower, frame.data, frame.len);
@@ -69,6 +70,8 @@ static bool heartbeat(struct follower *f)
     if (s->pinged)
         return false;
     s->pinged = true;
+    s->pinged_us = clock_now_us();
+    meter_add(METER_pings, 1);
     control(s, WS_PING, STR(""));
     return true;
 }
@@ -87,10 +90,26 @@ static bool tell_gap(struct follower *f, const struct gap *gap,
     return true;
 }
 
+/* Our own words to a peer that has closed (7.1.5), or is to be failed without
+ * waiting for anything that it may still send (7.1.7). */
+static void say_own(struct session *s)
+{
+    const struct inbound *in = s->inbound;
+
+    s->follower.awaiting = false;
+    if (in == NULL)
+        say_close(s, WS_INTERNAL_ERROR, "out of memory");
+    else
+        say_close(s, in->leave_code, in->leave_reason);
+}
+
+/* Whoever says Close first waits for the other's, and then it is the server
+ * that ends the connection (RFC 6455 7.1.1). */
 static void goodbye(struct follower *f, enum farewell why)
 {
     struct session *s = of_follower(f);
 
+    f->awaiting = true;
     switch (why) {
     case FAREWELL_DRAIN:
         say_close(s, WS_GOING_AWAY, "the server is going away");
@@ -100,6 +119,9 @@ static void goodbye(struct follower *f, enum farewell why)
         break;
     case FAREWELL_BEHIND:
         say_close(s, WS_TRY_LATER, "too slow: resume from your last id");
+        break;
+    case FAREWELL_OWN:
+        say_own(s);
         break;
     }
 }
@@ -130,14 +152,6 @@ static const struct follower_ops session_follower = {
 
 /* ---- from the client ------------------------------------------------------- */
 
-/* The close handshake is over once our frame is out (RFC 6455 7.1.1). */
-static void leave(struct session *s, enum ws_close_code code,
-                  const char *reason)
-{
-    say_close(s, code, reason);
-    follower_leave(&s->follower, FAREWELL_DRAIN);
-}
-
 /* From inside the parser, which must outlive its call: on_raw() leaves. */
 static int stop(struct session *s, enum ws_close_code code, const char *reason)
 {
@@ -156,6 +170,8 @@ static int on_message(void *arg, enum ws_opcode opcode, struct str data)
     struct session *s = arg;
     struct message *m;
 
+    if (s->farewell)
+        return 0; /* it was on its way when we said Close */
     if (s->receive == NULL)
         return stop(s, WS_POLICY, "this route takes no messages");
     m = message_new(&parts);
@@ -165,20 +181,40 @@ static int on_message(void *arg, enum ws_opcode opcode, struct str data)
     return channel_append(s->receive, &m, 1, NULL) == -ENOMEM ? -ENOMEM : 0;
 }
 
+static int on_ping(struct session *s, struct str data)
+{
+    const struct follower *f = &s->follower;
+
+    if (s->farewell)
+        return 0; /* nothing follows our Close (5.5.1) */
+    control(s, WS_PONG, data);
+    if (f->reader.blocked && f->control != NULL &&
+        f->control->len > CONTROL_MAX)
+        return stop(s, WS_POLICY, "too many pings");
+    return 0;
+}
+
+/* A pong that nobody asked for means nothing (5.5.3). */
+static void on_pong(struct session *s)
+{
+    if (s->pinged_us == 0)
+        return;
+    meter_add(METER_pongs, 1);
+    meter_add(METER_pong_wait_us, clock_now_us() - s->pinged_us);
+    s->pinged_us = 0;
+}
+
 static int on_control(void *arg, enum ws_opcode opcode, struct str data)
 {
     struct session *s = arg;
-    unsigned code;
+    unsigned code = ws_close_body_code(data);
 
-    if (opcode == WS_PING) {
-        control(s, WS_PONG, data);
-        if (s->follower.control != NULL &&
-            s->follower.control->len > CONTROL_MAX)
-            return stop(s, WS_POLICY, "too many pings");
-    }
-    if (opcode != WS_CLOSE)
+    if (opcode == WS_PING)
+        return on_ping(s, data);
+    if (opcode == WS_PONG) {
+        on_pong(s);
         return 0;
-    code = ws_close_body_code(data);
+    }
     return stop(s, code == WS_NO_CODE ? WS_NORMAL : (enum ws_close_code)code,
                 "");
 }
@@ -196,28 +232,46 @@ static struct inbound *inbound_of(struct session *s)
     return s->inbound;
 }
 
+/* The peer is to be left, for the reason in s->inbound: after our own Close,
+ * that is all that was waited for. */
+static void leave(struct session *s)
+{
+    if (s->farewell)
+        follower_answered(&s->follower);
+    else
+        follower_leave(&s->follower, FAREWELL_OWN);
+}
+
+/* 0, or what is wrong: then s->inbound, if there is one, says why. */
+static int feed_parser(struct session *s, char *data, size_t len)
+{
+    struct inbound *in = inbound_of(s);
+    int rc;
+
+    if (in == NULL)
+        return -ENOMEM;
+    rc = ws_parser_feed(&in->parser, data, len);
+    if (rc == -EPROTO)
+        stop(s, in->parser.fail_code, in->parser.fail_reason);
+    else if (rc < 0)
+        stop(s, WS_INTERNAL_ERROR, "out of memory");
+    return rc;
+}
+
 static void on_raw(struct exchange *x, char *data, size_t len)
 {
     struct session *s = x->handler;
-    struct inbound *in;
-    int rc;
 
     s->pinged = false;
-    if (s->farewell)
+    if (s->farewell && !s->follower.awaiting)
         return; /* only the end is still awaited */
-    in = inbound_of(s);
-    rc = in == NULL ? -ENOMEM : ws_parser_feed(&in->parser, data, len);
-    if (rc == -EPROTO)
-        leave(s, in->parser.fail_code, in->parser.fail_reason);
-    else if (rc < 0)
-        leave(s, WS_INTERNAL_ERROR, "out of memory");
-    else if (rc > 0)
-        leave(s, in->leave_code, in->leave_reason);
-    else {
-        if (ws_parser_idle(&in->parser))
-            drop_inbound(s);
-        follower_pump(&s->follower); /* pongs */
+    if (feed_parser(s, data, len) != 0) {
+        leave(s);
+        return;
     }
+    if (ws_parser_idle(&s->inbound->parser))
+        drop_inbound(s);
+    follower_pump(&s->follower); /* pongs */
 }
 
 static const struct exchange_ops session_exchange = {

@@ -7,7 +7,7 @@
 #include "base/meter.h"
 #include "hub/encoding.h"
 
-/* How long a peer gets to read our goodbye. */
+/* How long a peer gets to read our goodbye, and to answer it. */
 #define GOODBYE_MS 2000
 /* How much later than we the kernel gives up a peer that takes nothing. */
 #define WRITE_GRACE_MS 2000
@@ -111,6 +111,12 @@ void follower_leave(struct follower *f, enum farewell why)
     follower_pump(f);
 }
 
+void follower_answered(struct follower *f)
+{
+    f->awaiting = false;
+    follower_pump(f);
+}
+
 static void on_behind(struct reader *r)
 {
     struct follower *f = of_reader(r);
@@ -118,7 +124,8 @@ static void on_behind(struct reader *r)
     if (f->settings->lag != LAG_DISCONNECT)
         return; /* it goes on, or is told of the gap, when it reads again */
     meter_add(METER_readers_cut, 1);
-    cut(f, "too-slow");
+    log_close(f, "too-slow");
+    follower_leave(f, FAREWELL_BEHIND);
 }
 
 static void on_ended(struct reader *r)
@@ -360,6 +367,8 @@ static enum sending send_some(struct follower *f)
         return SENT_LAST;
     }
     if (parcel.total == 0 && f->ended) {
+        if (f->awaiting)
+            return SENT_ENOUGH;
         finish(f);
         return SENT_LAST;
     }
@@ -441,6 +450,19 @@ static bool is_moving(struct follower *f)
     return true;
 }
 
+/* The peer has had its time for our goodbye: to take it, or to answer. */
+static void say_no_more(struct follower *f)
+{
+    struct exchange *x = f->x;
+
+    if (f->partial == NULL && f->control == NULL) {
+        finish(f);
+        return;
+    }
+    follower_end(f);
+    exchange_fail(x);
+}
+
 void follower_on_timeout(struct exchange *x)
 {
     struct follower *f = x->handler;
@@ -448,8 +470,7 @@ void follower_on_timeout(struct exchange *x)
     uint64_t limit_ms = look_ms(f);
 
     if (f->ended) {
-        follower_end(f); /* it did not want our goodbye */
-        exchange_fail(x);
+        say_no_more(f);
         return;
     }
     if (f->held) {

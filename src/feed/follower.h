@@ -15,6 +15,7 @@ enum farewell {
     FAREWELL_DRAIN,  /* the server stops: come back */
     FAREWELL_ENDED,  /* the channel was deleted */
     FAREWELL_BEHIND, /* too slow: come back with the cursor */
+    FAREWELL_OWN,    /* the transport's own reason, which it keeps */
 };
 
 /* What differs between transports. */
@@ -26,7 +27,8 @@ struct follower_ops {
     /* Queue the mark of a gap.  False: this reader cannot be told, so it must
      * be cut instead. */
     bool (*gap)(struct follower *f, const struct gap *gap, uint64_t position);
-    /* Queue the transport's last words (may be NULL). */
+    /* Queue the transport's last words (may be NULL).  Sets f->awaiting where
+     * the peer is to answer them before the end. */
     void (*goodbye)(struct follower *f, enum farewell why);
     /* Free what the transport's struct holds (may be NULL). */
     void (*fini)(struct follower *f);
@@ -46,6 +48,7 @@ struct follower {
     uint8_t format;                    /* enum wire_format */
     bool held;                         /* the timer will send what has come */
     bool ended;                        /* waits only for control to go out */
+    bool awaiting;                     /* and for the peer's last words */
 };
 
 /* Prepares f, zeroed, to answer x. */
@@ -64,8 +67,12 @@ void follower_control(struct follower *f, const void *data, size_t len);
 void follower_pump(struct follower *f);
 /* Something came from the client, or went to it: it is alive. */
 void follower_touch(struct follower *f);
-/* Leaves the channel, says goodbye, and finishes once that is out. */
+/* Leaves the channel, says goodbye, and finishes once that is out; with
+ * f->awaiting, once the peer has answered, for which it gets two seconds.  f
+ * may be freed by this. */
 void follower_leave(struct follower *f, enum farewell why);
+/* The peer has answered the goodbye.  f may be freed by this. */
+void follower_answered(struct follower *f);
 /* Leaves, and frees f; the exchange is the caller's to finish.  */
 void follower_end(struct follower *f);
 
