@@ -69,6 +69,7 @@ struct config {
     struct config_address *admin; /* NULL: no admin listener */
     char *admin_token;            /* bearer token, or NULL */
     unsigned workers;             /* 0: one per core */
+    bool client;                  /* /penstock.js is served */
     struct {
         enum log_level level;
         enum access_log access;

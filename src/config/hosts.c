@@ -10,6 +10,17 @@
 
 #define TOKEN_FILE_BYTES_MAX 8192 /* larger than any header field should be */
 
+/* The script -------------------------------------------------------------- */
+
+void read_client(struct loading *l, const struct node *n, void *into)
+{
+    struct config *c = into;
+
+    if (!json_is_boolean(n->value))
+        fault_at(l, n, "must be true or false");
+    c->client = json_is_true(n->value);
+}
+
 /* Hosts and ports --------------------------------------------------------- */
 
 static bool is_name_octet(char c)

@@ -10,6 +10,7 @@
 #include "net/address.h"
 #include "proxy/forward.h"
 #include "server/cors.h"
+#include "server/script.h"
 #include "server/server.h"
 #include "server/throttle.h"
 
@@ -406,6 +407,10 @@ void serve_client(struct exchange *x)
         return;
     }
     r = config_route(config, m->authority, m->path, &values);
+    if (script_wanted(config, m, r)) {
+        script_serve(x);
+        return;
+    }
     if (r == NULL) {
         exchange_problem(x, 404, NULL, "no route serves this path");
         return;

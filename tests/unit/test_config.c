@@ -125,6 +125,8 @@ static const struct broken {
      "f.json:2: workers: must be a whole number, not a number with a point\n"},
     {TOP("\"workers\": \"4\""),
      "f.json:2: workers: must be a whole number, not a string\n"},
+    {TOP("\"client\": \"yes\""),
+     "f.json:2: client: must be true or false\n"},
     {FEED("\"heartbeat\": 15"),
      "f.json:2: routes[0].heartbeat: 15 has no unit; write \"15s\"\n"},
     {FEED("\"heartbeat\": 1.5"),
@@ -407,15 +409,15 @@ static void all_faults_are_told_at_once_in_the_order_of_lines(void **state)
                   "f.json:5: listen: must be a string; write \":5\" for every "
                   "interface, or \"127.0.0.1:5\"\n"
                   "f.json:6: x: unknown key \"x\"; allowed: $schema, listen, "
-                  "admin, workers, log, limits, backends, routes\n");
+                  "admin, workers, client, log, limits, backends, routes\n");
 }
 
 static void a_fault_is_one_line_whatever_the_file_holds(void **state)
 {
     assert_errors(TOP("\"a\\nb\": 1, \"log\": {\"level\": \"\\n\\u001b[1m\"}"),
                   "f.json:2: [\"a?b\"]: unknown key \"a?b\"; allowed: "
-                  "$schema, listen, admin, workers, log, limits, backends, "
-                  "routes\n"
+                  "$schema, listen, admin, workers, client, log, limits, "
+                  "backends, routes\n"
                   "f.json:2: log.level: unknown value \"??[1m\"; allowed: "
                   "error, warn, info, debug\n");
 }
