@@ -1,0 +1,26 @@
+// Follows a route with penstock.js in a page of Chromium, a JSON line for each
+// event.  The page is the script itself, shown as text: it is of the right
+// origin, and penstock serves it.
+import { load, options, say } from './node_modules.mjs';
+import { follow } from './follow_penstock.mjs';
+
+const playwright = await load('playwright-core');
+const chromium = playwright.chromium ?? playwright.default.chromium;
+const context = await chromium.launchPersistentContext(options.profile, {
+  executablePath: options.executable,
+  headless: true,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+    '--disable-background-networking', '--disable-component-update',
+    '--disable-sync'],
+});
+
+try {
+  const page = context.pages()[0] ?? await context.newPage();
+  const script = new URL('/penstock.js', options.url).href;
+  await page.exposeFunction('say', say);
+  await page.goto(script);
+  await page.evaluate(`import(${JSON.stringify(script)}).then(m =>
+    (${follow})(m.Penstock, ${JSON.stringify(options)}, window.say))`);
+} finally {
+  await context.close();
+}

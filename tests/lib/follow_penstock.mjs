@@ -1,0 +1,32 @@
+// What a test does with penstock.js, in node as in a page: tells each event, and
+// ends when a message's data is options.until, or at a final error.  Nothing
+// from outside is used, so that it can be carried into a page as text.
+export function follow(Penstock, { url, client, until, types, send }, say) {
+  const stream = new Penstock(url, client);
+  const state = () => ({ readyState: stream.readyState,
+    transport: stream.transport, cursor: stream.cursor });
+  return new Promise(done => {
+    const take = e => {
+      say({ is: 'message', id: e.lastEventId, type: e.type, data: e.data });
+      if (e.data !== until) return;
+      stream.close();
+      say({ is: 'end', ...state() });
+      done();
+    };
+    for (const type of ['message', ...types]) stream.addEventListener(type, take);
+    stream.onopen = async () => {
+      say({ is: 'open', ready: true, ...state() });
+      for (const data of send.splice(0))
+        say({ is: 'sent', data, ok: await stream.send(data) });
+    };
+    stream.addEventListener('transport', e =>
+      say({ is: 'transport', transport: e.transport }));
+    stream.addEventListener('gap', e =>
+      say({ is: 'gap', from: e.from, to: e.to }));
+    stream.onerror = e => {
+      say({ is: 'error', message: e.message, by: e.transport, status: e.status,
+        code: e.code, ...state() });
+      if (stream.readyState === Penstock.CLOSED) done();
+    };
+  });
+}
