@@ -117,6 +117,9 @@ static void goodbye(struct follower *f, enum farewell why)
     case FAREWELL_ENDED:
         say_close(s, WS_GOING_AWAY, "the channel was deleted");
         break;
+    case FAREWELL_AGED:
+        say_close(s, WS_RESTART, "max_age: resume from your last id");
+        break;
     case FAREWELL_BEHIND:
         say_close(s, WS_TRY_LATER, "too slow: resume from your last id");
         break;

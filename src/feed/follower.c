@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/jitter.h"
 #include "base/logging.h"
 #include "base/meter.h"
 #include "hub/encoding.h"
@@ -173,12 +174,34 @@ int follower_join(struct follower *f, const struct feed *feed,
     return rc;
 }
 
+/* Those who came together must not all go together. */
+static void begin_life(struct follower *f)
+{
+    uint64_t us = f->settings->life_ms * 1000;
+
+    f->end_us = us == 0 ? 0 : clock_now_us() + jitter_between(us / 5 * 4, us);
+}
+
+/* Looks again after ms, or when its life is over. */
+static void set_timer(struct follower *f, uint64_t ms)
+{
+    uint64_t now_us, left_ms;
+
+    if (f->end_us != 0) {
+        now_us = clock_now_us();
+        left_ms = f->end_us > now_us ? (f->end_us - now_us) / 1000 + 1 : 1;
+        ms = left_ms < ms ? left_ms : ms;
+    }
+    exchange_set_timer(f->x, ms);
+}
+
 void follower_run(struct follower *f)
 {
     /* A peer that does not even acknowledge is gone after two heartbeats. */
     exchange_follow(f->x, 2 * f->settings->heartbeat_ms);
+    begin_life(f);
     follower_touch(f);
-    exchange_set_timer(f->x, f->settings->heartbeat_ms);
+    set_timer(f, f->settings->heartbeat_ms);
     follower_pump(f);
 }
 
@@ -337,7 +360,7 @@ static void set_blocked(struct follower *f, bool blocked)
     if (blocked)
         f->unacked_seen = SIZE_MAX;
     if (changed && !f->ended && look_ms(f) < f->settings->heartbeat_ms)
-        exchange_set_timer(f->x, look_ms(f));
+        set_timer(f, look_ms(f));
 }
 
 enum sending { SENT_MORE, SENT_ENOUGH, SENT_LAST };
@@ -446,7 +469,7 @@ static bool is_moving(struct follower *f)
     if (!moving)
         return false;
     follower_touch(f);
-    exchange_set_timer(f->x, look_ms(f));
+    set_timer(f, look_ms(f));
     return true;
 }
 
@@ -473,9 +496,14 @@ void follower_on_timeout(struct exchange *x)
         say_no_more(f);
         return;
     }
+    if (f->end_us != 0 && clock_now_us() >= f->end_us) {
+        log_close(f, "max-age");
+        follower_leave(f, FAREWELL_AGED);
+        return;
+    }
     if (f->held) {
         f->held = false;
-        exchange_set_timer(x, limit_ms);
+        set_timer(f, limit_ms);
         if (!f->reader.blocked)
             follower_pump(f);
         return;
@@ -488,10 +516,10 @@ void follower_on_timeout(struct exchange *x)
         return;
     }
     if (silent_ms < limit_ms) {
-        exchange_set_timer(x, limit_ms - silent_ms);
+        set_timer(f, limit_ms - silent_ms);
         return;
     }
-    exchange_set_timer(x, limit_ms);
+    set_timer(f, limit_ms);
     if (f->reader.blocked)
         return;
     if (!f->ops->heartbeat(f)) {

@@ -15,6 +15,7 @@ enum farewell {
     FAREWELL_DRAIN,  /* the server stops: come back */
     FAREWELL_ENDED,  /* the channel was deleted */
     FAREWELL_BEHIND, /* too slow: come back with the cursor */
+    FAREWELL_AGED,   /* it was here for max_age: come back, the same way */
     FAREWELL_OWN,    /* the transport's own reason, which it keeps */
 };
 
@@ -43,6 +44,7 @@ struct follower {
     size_t partial_sent;               /* octets of it that are out */
     struct buffer *control;            /* what goes between messages, or NULL */
     uint64_t active_us;                /* when something last went out */
+    uint64_t end_us;                   /* its life is over then; 0: never */
     size_t unacked_seen;               /* when it was last looked at, blocked */
     uint64_t number;                   /* marks its own messages; 0: echo them */
     uint8_t format;                    /* enum wire_format */

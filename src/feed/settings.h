@@ -27,6 +27,7 @@ struct reader_settings {
     uint64_t interval_ms;      /* max_rate: least time between two deliveries */
     uint64_t batch_ms;         /* how long messages are gathered for one write */
     uint64_t heartbeat_ms;     /* silence before a comment or a ping */
+    uint64_t life_ms;          /* max_age: how long a follower may stay; 0: any */
     uint64_t write_ms;         /* a full socket that takes nothing: cut after */
     uint64_t wait_ms;          /* longest long poll */
     unsigned batch_messages;   /* most that one answer carries */
