@@ -23,7 +23,9 @@ static int on_event(void *arg, const struct sse_event *event)
         .type = event->type,
     };
 
-    return source_emit(s->upstream.source, &parts, event->id);
+    /* Events that share an earlier one's id may be alike and yet be two. */
+    return source_emit(s->upstream.source, &parts,
+                       event->has_id ? event->id : STR_NONE);
 }
 
 static void on_oversize(void *arg, size_t size_bytes)

@@ -116,6 +116,7 @@ static int dispatch(struct sse_parser *p)
         p->oversize = false;
         return 0;
     }
+    event.has_id = p->has_next_id;
     if (p->has_next_id)
         commit_id(p);
     event.id = sse_parser_last_id(p);

@@ -12,6 +12,7 @@ struct sse_event {
     struct str id;   /* the last event id in force; absent if none so far */
     struct str type; /* "message" where the stream named none */
     struct str data; /* lines joined by LF, without the final LF */
+    bool has_id;     /* the id is this event's own, not an earlier one's */
 };
 
 struct sse_parser_ops {

@@ -131,6 +131,33 @@ static void an_id_with_nul_is_ignored(void **state)
     PARSES("id: 7\nid: a\0b\ndata: 2\n\n", "message|7|2;");
 }
 
+static int note_own_id(void *arg, const struct sse_event *e)
+{
+    buffer_append_byte(arg, e->has_id ? 'y' : 'n');
+    return 0;
+}
+
+static void run_own_ids(struct buffer *seen, struct str input, size_t first,
+                        size_t step)
+{
+    static const struct sse_parser_ops own_ids = {.event = note_own_id};
+    struct sse_parser p;
+    struct str piece;
+
+    sse_parser_init(&p, &own_ids, seen, 100);
+    while (next_piece(&input, &piece, &first, step))
+        assert_int_equal(sse_parser_feed(&p, piece.p, piece.n), 0);
+    sse_parser_fini(&p);
+}
+
+static void an_event_knows_whether_the_id_is_its_own(void **state)
+{
+    assert_parses(run_own_ids,
+                  STR("data:a\n\nid:1\ndata:a\n\ndata:a\n\nid:1\ndata:a\n\n"
+                      "id:2\n\ndata:a\n\n"),
+                  "nynyn");
+}
+
 static void an_id_holds_for_later_events(void **state)
 {
     PARSES("id: 7\ndata: 1\n\ndata: 2\n\nid: 8\ndata: 3\n\n",
@@ -512,6 +539,7 @@ int main(void)
         cmocka_unit_test(a_bom_in_mid_stream_is_payload),
         cmocka_unit_test(half_a_bom_is_no_bom),
         cmocka_unit_test(an_id_with_nul_is_ignored),
+        cmocka_unit_test(an_event_knows_whether_the_id_is_its_own),
         cmocka_unit_test(an_id_holds_for_later_events),
         cmocka_unit_test(an_id_alone_resets_it_to_empty),
         cmocka_unit_test(an_id_may_follow_its_data),
