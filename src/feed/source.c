@@ -116,6 +116,8 @@ static void become(struct source *s, enum source_run run)
 
 static bool is_wanted(const struct source *s)
 {
+    if (channel_ended(s->channel))
+        return false; /* one of the same name has a source of its own */
     return s->settings->when == WHEN_ALWAYS ||
            atomic_load(&s->channel->readers) > 0;
 }
@@ -357,15 +359,16 @@ void source_ensure(struct channel *channel, struct snapshot *snapshot,
         return; /* publish: the backend comes to us */
     pthread_mutex_lock(&source_lock);
     s = channel->source;
-    if (s == NULL && !stopping) {
+    if (s == NULL && !stopping && !channel_ended(channel)) {
         s = new_source(type, channel, snapshot, settings, path);
         if (s != NULL)
             list(s);
     }
     if (s != NULL) {
-        s->fresh_reader = true;
-        if (s->run != SOURCE_OPEN || atomic_load(&channel->readers) <= 1)
+        if (s->run != SOURCE_OPEN || atomic_load(&channel->readers) <= 1) {
+            s->fresh_reader = true;
             poke(s);
+        }
     }
     pthread_mutex_unlock(&source_lock);
     if (s != NULL)
@@ -422,9 +425,11 @@ static bool is_repeat(struct source *s, const struct message_parts *parts,
     uint64_t h = UINT64_C(14695981039346656037);
     const struct str all[] = {id, parts->type, parts->data};
 
+    if (id.n == 0)
+        return false;
     if (s->repeats == NULL)
         s->repeats = calloc(REPEATS_MAX, sizeof(*s->repeats));
-    if (s->repeats == NULL || id.n == 0)
+    if (s->repeats == NULL)
         return false;
     for (int i = 0; i < 3; i++) {
         for (size_t k = 0; k < all[i].n; k++)

@@ -39,8 +39,8 @@ struct str source_path(const struct source *s);
 /* "channel=NAME source=TYPE", for log lines. */
 const char *source_label(const struct source *s);
 
-/* Appends a message.  upstream_id (absent: none) is the backend's own: after a
- * reconnect a message with an id, type and data that were seen shortly before
+/* Appends a message.  upstream_id is what the backend gave it, and no other
+ * (absent: none): after a reconnect a message with an id, type and data that were seen shortly before
  * is dropped as a repeat.  0 or -errno. */
 int source_emit(struct source *s, const struct message_parts *parts,
                 struct str upstream_id);
