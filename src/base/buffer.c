@@ -63,6 +63,33 @@ void buffer_printf(struct buffer *b, const char *format, ...)
     b->len += (size_t)n;
 }
 
+/* How many octets at the end of s begin a character that is not finished. */
+static size_t unfinished(struct str s)
+{
+    size_t n = 1;
+
+    while (((unsigned char)s.p[s.n - n] & 0xc0) == 0x80)
+        n++;
+    return n;
+}
+
+void buffer_append_utf8(struct buffer *b, struct str s)
+{
+    while (s.n > 0) {
+        uint8_t state = 0;
+        size_t n = str_utf8_scan(&state, s);
+        size_t half = state == 0 ? 0 : unfinished((struct str){s.p, n});
+
+        buffer_append(b, s.p, n - half);
+        if (half > 0 || n < s.n)
+            buffer_append(b, "\xef\xbf\xbd", 3);
+        if (half == 0 && n < s.n)
+            n++; /* it begins nothing */
+        s.p += n;
+        s.n -= n;
+    }
+}
+
 void buffer_drop(struct buffer *b, size_t n)
 {
     if (n >= b->len) {

@@ -23,6 +23,10 @@ void buffer_append_str(struct buffer *b, struct str s);
 void buffer_append_byte(struct buffer *b, char c);
 void buffer_printf(struct buffer *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Appends s as UTF-8, with U+FFFD for what is none: one for every octet that
+ * cannot stand where it does, and one for a character that is not finished
+ * (the Encoding Standard's decoder). */
+void buffer_append_utf8(struct buffer *b, struct str s);
 /* Drops n bytes at the front. */
 void buffer_drop(struct buffer *b, size_t n);
 struct str buffer_str(const struct buffer *b);

@@ -105,6 +105,36 @@ static void commit_id(struct sse_parser *p)
     p->has_last_id = true;
 }
 
+/* s where it is UTF-8, or else what it is read as, in *out.  Framing does not
+ * need this: CR, LF and colons are no part of any other character, and so what
+ * is decoded late is decoded right. */
+static struct str decode(struct str s, struct buffer *out)
+{
+    if (str_utf8_valid(s))
+        return s;
+    buffer_append_utf8(out, s);
+    return buffer_str(out);
+}
+
+/* Hands out an event.  Each bad octet becomes three. */
+static int emit(struct sse_parser *p, struct sse_event *event)
+{
+    struct buffer type = {0}, data = {0};
+    int rc = 0;
+
+    event->type = decode(event->type, &type);
+    event->data = decode(event->data, &data);
+    if (type.failed || data.failed)
+        rc = -ENOMEM;
+    else if (event->data.n <= p->limit_bytes)
+        rc = p->ops->event(p->arg, event);
+    else if (p->ops->oversize != NULL)
+        p->ops->oversize(p->arg, event->data.n);
+    buffer_fini(&type);
+    buffer_fini(&data);
+    return rc;
+}
+
 /* A blank line ("dispatch the event").  An event without data is none, but
  * its id holds. */
 static int dispatch(struct sse_parser *p)
@@ -127,7 +157,7 @@ static int dispatch(struct sse_parser *p)
     if (event.data.n == 0)
         return 0;
     event.data.n--; /* the LF of the last line */
-    rc = p->ops->event(p->arg, &event);
+    rc = emit(p, &event);
     if (rc != 0)
         return rc;
     trim(&p->data);

@@ -1,13 +1,15 @@
 /* sse.h - text/event-stream, both ways (HTML living standard, "Server-sent
  * events": "Parsing an event stream", "Interpreting an event stream").
- * Works on bytes: framing is never confused by where reads are cut, and text
- * is neither decoded nor re-printed.  No I/O, no threads of its own. */
+ * Works on bytes: framing is never confused by where reads are cut.  No I/O, no
+ * threads of its own. */
 #ifndef PENSTOCK_WIRE_SSE_H
 #define PENSTOCK_WIRE_SSE_H
 
 #include "base/buffer.h"
 
-/* One event as it is dispatched.  Slices are borrowed for the callback. */
+/* One event as it is dispatched.  Slices are borrowed for the callback.  A
+ * stream is UTF-8, and what in it is not is read as U+FFFD; but an id is kept
+ * as it is, since it only goes back to where it came from. */
 struct sse_event {
     struct str id;   /* the last event id in force; absent if none so far */
     struct str type; /* "message" where the stream named none */
@@ -30,8 +32,9 @@ struct sse_parser_ops {
 struct sse_parser {
     const struct sse_parser_ops *ops;
     void *arg;
-    /* Of one event's data, its lines joined.  It bounds an unfinished line
-     * too, so that a parser holds no more than a few times this. */
+    /* Of one event's data, its lines joined and decoded.  It bounds an
+     * unfinished line too, so that a parser holds no more than a few times
+     * this. */
     size_t limit_bytes;
     uint64_t retry_ms;  /* the last valid retry field; 0 if none */
     struct buffer line; /* bytes of an unfinished line */

@@ -19,6 +19,8 @@ static int on_event(void *arg, const struct sse_event *e)
     buffer_append_byte(arg, 4);
     if (e->data.n > LIMIT)
         abort();
+    if (!str_utf8_valid(e->data) || !str_utf8_valid(e->type))
+        abort();
     return 0;
 }
 
@@ -58,12 +60,17 @@ static struct buffer run(struct str input, size_t step)
     return seen;
 }
 
-/* Lines end in LF only once written; everything else comes back. */
+/* Lines end in LF only once written; everything else comes back, as it was if
+ * it was UTF-8. */
 static int on_returned(void *arg, const struct sse_event *e)
 {
     struct str *want = arg;
     size_t at = 0;
 
+    if (!str_utf8_valid(*want)) {
+        want->p = NULL;
+        return 0;
+    }
     for (size_t i = 0; i < want->n; i++, at++) {
         char c = want->p[i];
 

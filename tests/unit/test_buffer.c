@@ -77,6 +77,42 @@ static void dropping_moves_the_rest_to_the_front(void **state)
     buffer_fini(&b);
 }
 
+#define U_FFFD "\xef\xbf\xbd"
+
+static void assert_reads_as(const char *octets, const char *want)
+{
+    struct buffer b = {0};
+
+    buffer_append_utf8(&b, str_of(octets));
+    assert_true(str_utf8_valid(buffer_str(&b)));
+    assert_holds(&b, want);
+    buffer_fini(&b);
+}
+
+static void utf8_is_appended_as_it_is(void **state)
+{
+    assert_reads_as("", "");
+    assert_reads_as("z\xc3\xa9\xe2\x82\xac\xf0\x9f\x9a\x8b",
+                    "z\xc3\xa9\xe2\x82\xac\xf0\x9f\x9a\x8b");
+}
+
+static void octets_that_begin_nothing_are_replaced_one_by_one(void **state)
+{
+    assert_reads_as("a\xff\xfe" "b\x80", "a" U_FFFD U_FFFD "b" U_FFFD);
+    assert_reads_as("\xc0\xaf", U_FFFD U_FFFD);
+    assert_reads_as("\xed\xa0\x80", U_FFFD U_FFFD U_FFFD);
+    assert_reads_as("\xf4\x90\x80\x80", U_FFFD U_FFFD U_FFFD U_FFFD);
+}
+
+static void a_character_that_breaks_off_is_replaced_once(void **state)
+{
+    assert_reads_as("\xe2\x82", U_FFFD);
+    assert_reads_as("\xe2\x82" "A", U_FFFD "A");
+    assert_reads_as("\xf0\x9f\x9a\xf0\x9f\x9a\x8b",
+                    U_FFFD "\xf0\x9f\x9a\x8b");
+    assert_reads_as("\xc3\xc3\xa9", U_FFFD "\xc3\xa9");
+}
+
 static void too_much_is_out_of_memory(void **state)
 {
     struct buffer b = {0};
@@ -124,6 +160,9 @@ int main(void)
         cmocka_unit_test(printf_may_outgrow_the_buffer),
         cmocka_unit_test(a_reserve_makes_room_for_all),
         cmocka_unit_test(dropping_moves_the_rest_to_the_front),
+        cmocka_unit_test(utf8_is_appended_as_it_is),
+        cmocka_unit_test(octets_that_begin_nothing_are_replaced_one_by_one),
+        cmocka_unit_test(a_character_that_breaks_off_is_replaced_once),
         cmocka_unit_test(too_much_is_out_of_memory),
         cmocka_unit_test(a_failed_buffer_stays_as_it_is),
         cmocka_unit_test(a_finished_buffer_is_usable_again),

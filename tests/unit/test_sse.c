@@ -86,9 +86,38 @@ static void characters_may_be_cut(void **state)
            "message|*|\xe2\x82\xac\xf0\x9f\x9a\x8b;");
 }
 
-static void octets_that_are_no_utf8_are_kept(void **state)
+#define U_FFFD "\xef\xbf\xbd"
+
+static void octets_that_are_no_utf8_are_replaced(void **state)
 {
-    PARSES("data: a\xff\x62\n\n", "message|*|a\xff\x62;");
+    PARSES("data: a\xff\x62\n\n", "message|*|a" U_FFFD "b;");
+    PARSES("event: t\xc3\ndata: 1\n\n", "t" U_FFFD "|*|1;");
+    PARSES("data: \xe2\x82\ndata: \xac\n\n",
+           "message|*|" U_FFFD "\n" U_FFFD ";");
+}
+
+static void an_id_that_is_no_utf8_is_kept(void **state)
+{
+    PARSES("id: \xff\ndata: 1\n\n", "message|\xff|1;");
+}
+
+static void a_name_that_is_no_utf8_is_unknown(void **state)
+{
+    PARSES("data\xff: 1\nda\xc3ta: 2\ndata: 3\n\n", "message|*|3;");
+}
+
+static void what_is_too_large_once_decoded_is_dropped(void **state)
+{
+    struct buffer seen = {0};
+    struct sse_parser p;
+
+    sse_parser_init(&p, &ops, &seen, 6);
+    sse_parser_feed(&p, "data: \xff\xff\n\ndata: \xff\xff\xff\n\ndata: z\n\n",
+                    30);
+    assert_true(str_eq(buffer_str(&seen), STR("message|*|" U_FFFD U_FFFD ";"
+                                              "oversize;message|*|z;")));
+    sse_parser_fini(&p);
+    buffer_fini(&seen);
 }
 
 static void one_leading_bom_is_stripped(void **state)
@@ -533,7 +562,10 @@ int main(void)
         cmocka_unit_test(one_space_after_the_colon_is_dropped),
         cmocka_unit_test(lines_without_a_space_keep_their_payload),
         cmocka_unit_test(characters_may_be_cut),
-        cmocka_unit_test(octets_that_are_no_utf8_are_kept),
+        cmocka_unit_test(octets_that_are_no_utf8_are_replaced),
+        cmocka_unit_test(an_id_that_is_no_utf8_is_kept),
+        cmocka_unit_test(a_name_that_is_no_utf8_is_unknown),
+        cmocka_unit_test(what_is_too_large_once_decoded_is_dropped),
         cmocka_unit_test(one_leading_bom_is_stripped),
         cmocka_unit_test(a_second_bom_is_part_of_a_name),
         cmocka_unit_test(a_bom_in_mid_stream_is_payload),
