@@ -112,6 +112,12 @@ static struct waiter *waiter_new(struct exchange *x, const struct feed *feed,
     return w;
 }
 
+static void wait_for_it(struct exchange *x, uint64_t wait_ms)
+{
+    exchange_stay(x);
+    exchange_set_timer(x, wait_ms);
+}
+
 static void open_longpoll(struct exchange *x, const struct feed *feed)
 {
     const struct cursor now = {.kind = CURSOR_NOW};
@@ -144,7 +150,7 @@ static void open_longpoll(struct exchange *x, const struct feed *feed)
     if (w->gap || wait_ms == 0 || x->is_head || !reader_dry(&w->reader))
         answer(w);
     else
-        exchange_set_timer(x, wait_ms);
+        wait_for_it(x, wait_ms);
 }
 
 const struct transport transport_longpoll = {

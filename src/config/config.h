@@ -81,6 +81,7 @@ struct config {
         uint64_t idle_ms;      /* keep-alive between requests */
         uint64_t write_ms;     /* an answer that makes no progress */
         uint64_t drain_ms;     /* SIGTERM to the end */
+        uint64_t spread_ms;    /* readers are let go within it */
         unsigned connections;  /* all workers; 503 beyond */
         unsigned per_address;  /* of one client address; 0: no limit */
         struct rate accept;    /* all workers; others wait */

@@ -42,9 +42,30 @@ static void log_access(const struct exchange *x)
     });
 }
 
+void exchange_stay(struct exchange *x)
+{
+    assert(x->busy && !x->staying && x->ops->drain != NULL);
+    LIST_INSERT_HEAD(x->service->readers, x, link);
+    x->staying = true;
+}
+
+static void leave(struct exchange *x)
+{
+    if (x->staying)
+        LIST_REMOVE(x, link);
+    x->staying = false;
+}
+
+void exchange_let_go(struct exchange *x)
+{
+    leave(x);
+    x->ops->drain(x);
+}
+
 void exchange_end(struct exchange *x)
 {
     assert(x->busy);
+    leave(x);
     log_access(x);
     x->busy = false;
     x->request = NULL;
@@ -102,11 +123,13 @@ size_t exchange_writev(struct exchange *x, const struct iovec *iov, int n)
 void exchange_finish(struct exchange *x)
 {
     assert(x->busy && x->status != 0);
+    leave(x);
     x->protocol->finish(x);
 }
 
 void exchange_fail(struct exchange *x)
 {
+    leave(x);
     x->protocol->fail(x);
 }
 
@@ -182,6 +205,7 @@ void exchange_proceed(struct exchange *x)
 void exchange_follow(struct exchange *x, uint64_t dead_after_ms)
 {
     x->following = true;
+    exchange_stay(x);
     log_access(x);
     x->request = NULL;
     headers_fini(&x->extra);

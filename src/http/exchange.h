@@ -8,6 +8,7 @@
 #ifndef PENSTOCK_HTTP_EXCHANGE_H
 #define PENSTOCK_HTTP_EXCHANGE_H
 
+#include <sys/queue.h>
 #include <sys/uio.h>
 
 #include "base/snapshot.h"
@@ -31,7 +32,8 @@ struct exchange_ops {
     void (*raw_end)(struct exchange *x);
     /* The deadline that exchange_set_timer() set. */
     void (*timeout)(struct exchange *x);
-    /* The server stops, or the connection has lived long enough: end soon. */
+    /* The server stops, or (if x->service does not drain) what x is about is
+     * no more: end soon. */
     void (*drain)(struct exchange *x);
     /* The client went away, or sent what it must not, before the end. */
     void (*gone)(struct exchange *x);
@@ -66,6 +68,8 @@ struct exchange_protocol {
     const char *(*peer)(const struct exchange *x, char *out, size_t cap);
 };
 
+LIST_HEAD(exchange_list, exchange);
+
 /* Who answers on a listener, and within which limits.  Outlives its
  * connections; changed only on their worker. */
 struct service {
@@ -79,6 +83,7 @@ struct service {
     uint64_t body_ms; /* without any octet of a body: 408 after */
     uint64_t write_ms; /* an answer that makes no progress; 0: 60 s */
     bool draining;    /* answers close their connections */
+    struct exchange_list *readers; /* where exchange_stay() lists them */
 };
 
 struct exchange {
@@ -87,6 +92,7 @@ struct exchange {
     void *handler;                  /* the handler's */
     const struct service *service;
     const struct http_message *request; /* until exchange_follow() */
+    LIST_ENTRY(exchange) link;      /* while it stays */
     struct snapshot *snapshot;      /* a reference, or NULL: what the handler's
                                      * settings are part of */
     const char *route;              /* for the log: the path as configured */
@@ -102,6 +108,7 @@ struct exchange {
     bool keep_alive;
     bool upgraded;
     bool following;
+    bool staying;                   /* exchange_stay() */
     bool request_done;              /* its body has been read whole */
     bool continue_due;              /* the client waits for 100 Continue */
     bool patient;                   /* the handler's: the body may take as long
@@ -154,11 +161,17 @@ void exchange_shutdown(struct exchange *x);
 /* The body may come: sends 100 Continue if the client waits for it. */
 void exchange_proceed(struct exchange *x);
 /* From here on the answer follows a stream: the request is forgotten
- * (x->request is NULL) and its memory freed.  A client that acknowledges
+ * (x->request is NULL) and its memory freed, and x stays.  A client that acknowledges
  * nothing for dead_after_ms is taken for gone. */
 void exchange_follow(struct exchange *x, uint64_t dead_after_ms);
 /* Another such time. */
 void exchange_set_dead_after(struct exchange *x, uint64_t ms);
+/* From here on x waits for what may never come, so it has to be let go where
+ * there is a reason to: it is listed in the service's readers until it is
+ * finished.  Its ops have drain. */
+void exchange_stay(struct exchange *x);
+/* Unlists x and tells it to end soon (ops->drain). */
+void exchange_let_go(struct exchange *x);
 /* Stops or resumes reading from the client: backpressure. */
 void exchange_read(struct exchange *x, bool on);
 void exchange_set_timer(struct exchange *x, uint64_t delay_ms);

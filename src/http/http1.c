@@ -411,7 +411,8 @@ static void on_drain(struct conn *c)
         return;
     }
     x->keep_alive = false;
-    tell_drain(h);
+    if (!x->staying) /* or else it is let go in its turn */
+        tell_drain(h);
 }
 
 static void on_closed(struct conn *c)

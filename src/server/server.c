@@ -19,9 +19,9 @@
 #include "http/refusal.h"
 #include "modules.h"
 #include "net/address.h"
-#include "net/conn.h"
 #include "net/listener.h"
 #include "proxy/backend.h"
+#include "server/drain.h"
 #include "server/throttle.h"
 
 /* Descriptors that are not clients': listeners, logs, event loops, backends. */
@@ -30,7 +30,6 @@
 /* A channel that holds nothing and that nobody reads is forgotten after this;
  * its ids are then of no use any more. */
 #define CHANNEL_IDLE_US  (60 * UINT64_C(1000000))
-#define DRAIN_LOOK_MS    20
 
 struct history_bounds server_bounds(const struct route *r)
 {
@@ -288,67 +287,13 @@ static void spare_part(struct note *n)
     backend_pool_close_all();
 }
 
-static struct conn *first_client(struct worker *w)
-{
-    struct conn *c;
-
-    LIST_FOREACH(c, &w->conns, link)
-        if (c->ops->drain != NULL)
-            return c;
-    return NULL;
-}
-
-/* Cuts clients; connections to backends are closed by those that they were
- * for. */
-static void drain_cut(struct worker *w)
-{
-    struct conn *c = first_client(w);
-    unsigned before = w->conn_count;
-
-    for (; c != NULL; c = first_client(w))
-        conn_close(c, true);
-    if (before > 0)
-        log_warn("drain.cut", "worker=%u connections=%u", w->index, before);
-}
-
-static void drain_look(struct timer *t)
-{
-    struct server_worker *part =
-        (struct server_worker *)((char *)t -
-                                 offsetof(struct server_worker, drain_timer));
-    struct worker *w = part->worker;
-    bool over = clock_now_us() >= part->drain_until_us;
-
-    if (over)
-        drain_cut(w);
-    backend_pool_close_all();
-    if (w->conn_count == 0 || over)
-        worker_stop(w);
-    else
-        worker_timer_set(w, &part->drain_timer, DRAIN_LOOK_MS);
-}
-
-/* Followers are told to come back, waiting polls are answered, requests that
- * are with a backend may end. */
-static void drain_part(struct note *n)
+static void drain_note(struct note *n)
 {
     struct server_worker *part =
         of_note(n, offsetof(struct server_worker, drain_note));
-    struct worker *w = part->worker;
-    struct conn *c, *next;
 
     close_listeners(part);
-    part->http.draining = part->admin.draining = true;
-    part->drain_until_us =
-        clock_now_us() + part->config->limits.drain_ms * 1000;
-    source_stop_here();
-    for (c = LIST_FIRST(&w->conns); c != NULL; c = next) {
-        next = LIST_NEXT(c, link);
-        if (c->ops->drain != NULL && !c->lingering)
-            c->ops->drain(c);
-    }
-    part->drain_timer.fire = drain_look;
-    worker_timer_set(w, &part->drain_timer, 0);
+    drain_part(part);
 }
 
 static int make_part(struct server *s, unsigned index)
@@ -367,15 +312,22 @@ static int make_part(struct server *s, unsigned index)
         .dispatch = serve_client,
         .closed = on_client_closed,
         .arg = part,
+        .readers = &part->readers,
     };
-    part->admin = (struct service){.dispatch = serve_admin, .arg = part};
+    LIST_INIT(&part->readers);
+    leaving_init(&part->leaving, part->worker);
+    part->admin = (struct service){
+        .dispatch = serve_admin,
+        .arg = part,
+        .readers = &part->readers,
+    };
     set_limits(&part->http, s->config);
     set_limits(&part->admin, s->config);
     set_accept_rate(part);
     part->begin_note.run = begin_part;
     part->reload_note.run = reload_part;
     part->spare_note.run = spare_part;
-    part->drain_note.run = drain_part;
+    part->drain_note.run = drain_note;
     return 0;
 }
 
@@ -556,6 +508,7 @@ static void on_terminate(evutil_socket_t signal, short what, void *arg)
     }
     log_info("drain", "signal=%d timeout_ms=%llu", (int)signal,
              (unsigned long long)s->config->limits.drain_ms);
+    drain_prepare(s);
     for (unsigned i = 0; i < s->worker_count; i++)
         worker_post(s->workers[i], &s->parts[i].drain_note);
 }

@@ -8,6 +8,7 @@
 #include "net/worker.h"
 #include "config/config.h"
 #include "server/guests.h"
+#include "server/leaving.h"
 
 struct listener;
 struct throttle;
@@ -27,8 +28,12 @@ struct server_worker {
     struct note begin_note, reload_note, spare_note, drain_note;
     atomic_bool reload_due; /* reload_note is in the mailbox */
     atomic_bool spare_due;  /* spare_note is */
+    struct exchange_list readers; /* those that stay, but for the next */
+    struct leaving leaving;       /* and those that are to go */
     struct timer drain_timer;
     uint64_t drain_until_us; /* 0: not draining */
+    bool drained;            /* no reader is left here */
+    bool sources_stopped;
 };
 
 struct server {
@@ -46,6 +51,7 @@ struct server {
     struct config *next;            /* under next_lock; a reference, or NULL:
                                      * what reload_note brings */
     atomic_bool ready, draining;
+    atomic_uint parts_with_readers; /* while draining */
     uint64_t started_us;
 };
 

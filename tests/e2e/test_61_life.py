@@ -1,12 +1,14 @@
 """How long connections live, and what a reload or a stop leaves of them."""
 
 import datetime
+import signal
 import threading
 import time
 
 import pytest
 
 import raw
+from backend import Feed
 from clients import SseClient, WsClient
 
 ALL = ["poll", "longpoll", "sse", "websocket"]
@@ -80,3 +82,55 @@ def test_max_age_counts_while_messages_flow(penstock):
     finally:
         stop.set()
         publisher.join()
+
+
+# --- stop --------------------------------------------------------------------
+
+def crowd(p, n, path="/news"):
+    return [SseClient(p, path).connect() for _ in range(n)]
+
+
+def test_a_crowd_is_let_go_evenly(penstock):
+    p = penstock(config(NEWS, workers=1, limits={"drain_timeout": "4s"}))
+    readers = crowd(p, 400)
+    began = time.monotonic()
+    p.signal(signal.SIGTERM)
+    times = sorted(ends(readers, began))
+    assert p.process.wait(10) == 0
+    # 400 at 10 in 20 ms; drain_spread would be half of drain_timeout.
+    assert 0.6 < times[-1] < 3
+    assert times[200] < times[-1] * 0.8
+    p.stop()
+
+
+def test_drain_spread_may_be_nothing(penstock):
+    p = penstock(config(NEWS, workers=1, limits={"drain_spread": "0s"}))
+    readers = crowd(p, 400)
+    began = time.monotonic()
+    p.signal(signal.SIGTERM)
+    assert max(ends(readers, began)) < 0.6
+    assert p.process.wait(10) == 0
+    p.stop()
+
+
+def test_whoever_is_still_there_gets_what_still_comes(penstock, backend):
+    """The source runs on until the last reader has been let go."""
+    feed = Feed()
+    b = backend(feed.sse)
+    p = penstock(config({"path": "/f", "source": {"sse": "app/f"}},
+                        workers=2, backends={"app": b.url},
+                        limits={"drain_timeout": "8s"}))
+    readers = crowd(p, 300, "/f")
+    p.wait_for(lambda: feed.readers == 1)
+    p.signal(signal.SIGTERM)
+    p.wait_for(lambda: p.log_lines(" drain "))
+    feed.add("late")
+    got = []
+    for r in readers:
+        try:
+            got += r.read(1)
+        except raw.Closed:
+            pass
+    assert got and {m[2] for m in got} == {"late"}
+    assert p.process.wait(10) == 0
+    p.stop()
