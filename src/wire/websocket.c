@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <openssl/evp.h>
 
+#include "wire/deflate.h"
+
 /* The first two octets of a frame (RFC 6455 5.2). */
 enum {
-    FIN = 0x80,
+    FIN = WS_FIN,
     RSV = 0x70,
     OPCODE = 0x0f,
     MASKED = 0x80,
@@ -36,6 +38,7 @@ void ws_parser_init(struct ws_parser *p, const struct ws_parser_ops *ops,
 void ws_parser_fini(struct ws_parser *p)
 {
     buffer_fini(&p->message);
+    inflater_free(&p->inflater);
 }
 
 bool ws_parser_idle(const struct ws_parser *p)
@@ -48,7 +51,7 @@ static int fail(struct ws_parser *p, enum ws_close_code code,
 {
     p->fail_code = (uint16_t)code;
     p->fail_reason = reason;
-    buffer_fini(&p->message);
+    ws_parser_fini(p);
     return -EPROTO;
 }
 
@@ -57,13 +60,23 @@ static int wrong(struct ws_parser *p, const char *reason)
     return fail(p, WS_PROTOCOL_ERROR, reason);
 }
 
+/* RFC 7692 6: RSV1 says of a whole message that it is deflated. */
+static unsigned reserved_bits(const struct ws_parser *p)
+{
+    unsigned opcode = p->head[0] & OPCODE;
+
+    if (p->deflate && (opcode == WS_TEXT || opcode == WS_BINARY))
+        return RSV & ~WS_RSV1;
+    return RSV;
+}
+
 /* FIN, RSV and opcode. */
 static int check_first(struct ws_parser *p)
 {
     bool fin = (p->head[0] & FIN) != 0;
     unsigned opcode = p->head[0] & OPCODE;
 
-    if ((p->head[0] & RSV) != 0)
+    if ((p->head[0] & reserved_bits(p)) != 0)
         return wrong(p, "reserved bit set");
     if (opcode > WS_PONG || (opcode > WS_BINARY && opcode < WS_CLOSE))
         return wrong(p, "reserved opcode");
@@ -98,6 +111,21 @@ static size_t length_width(uint8_t second)
     return length == LENGTH_16 ? 2 : length == LENGTH_64 ? 8 : 0;
 }
 
+/* What the next frame of a message may hold.  Deflated, none that is honest
+ * grows by more than an eighth, and one without end that inflates to nothing
+ * is not wanted either. */
+static uint64_t length_left(const struct ws_parser *p)
+{
+    bool first = (p->head[0] & OPCODE) != WS_CONTINUATION;
+    uint64_t limit = p->limit_bytes, used = first ? 0 : p->message.len;
+
+    if (first ? (p->head[0] & WS_RSV1) != 0 : p->deflated) {
+        limit += limit / 8 + 1024;
+        used = first ? 0 : p->deflated_bytes;
+    }
+    return used < limit ? limit - used : 0;
+}
+
 /* The long length, as far as it is there: each octet is judged as soon as it
  * can be.  Sets payload_left when it is whole. */
 static int check_length(struct ws_parser *p)
@@ -116,9 +144,7 @@ static int check_length(struct ws_parser *p)
         return wrong(p, "length not in its shortest form");
     if (have < width)
         return 0;
-    if ((p->head[0] & CONTROL) == 0 &&
-        (p->message.len > p->limit_bytes ||
-         length > p->limit_bytes - p->message.len))
+    if ((p->head[0] & CONTROL) == 0 && length > length_left(p))
         return fail(p, WS_TOO_BIG, "message over the limit");
     p->payload_left = length;
     return 0;
@@ -160,7 +186,10 @@ static void begin_frame(struct ws_parser *p)
     if (p->opcode != WS_CONTINUATION) {
         p->message_opcode = p->opcode;
         p->utf8_state = 0;
+        p->deflated = (p->head[0] & WS_RSV1) != 0;
+        p->deflated_bytes = 0;
     }
+    p->deflated_bytes += p->payload_left;
 }
 
 static int take_head(struct ws_parser *p, const char *data, size_t len,
@@ -198,7 +227,7 @@ static int check_close(struct ws_parser *p, struct str body)
     }
     p->closed = true;
     p->message_opcode = 0;
-    buffer_fini(&p->message);
+    ws_parser_fini(p);
     return 0;
 }
 
@@ -240,25 +269,86 @@ static int deliver(struct ws_parser *p, struct str data)
     return rc;
 }
 
+static int fail_memory(struct ws_parser *p)
+{
+    fail(p, WS_INTERNAL_ERROR, "out of memory");
+    return -ENOMEM;
+}
+
+/* What has come of a text message is text, so far. */
+static int check_text(struct ws_parser *p, struct str piece, bool last)
+{
+    if (p->message_opcode != WS_TEXT)
+        return 0;
+    if (str_utf8_scan(&p->utf8_state, piece) < piece.n)
+        return fail(p, WS_BAD_DATA, "text is not UTF-8");
+    if (last && p->utf8_state != 0)
+        return fail(p, WS_BAD_DATA, "text ends inside a character");
+    return 0;
+}
+
+/* The inflater is there no longer than it is needed: most of the time a
+ * connection has none. */
+static int inflate_piece(struct ws_parser *p, struct str piece, bool last)
+{
+    int rc;
+
+    if (p->inflater == NULL)
+        p->inflater = inflater_new();
+    if (p->inflater == NULL)
+        return -ENOMEM;
+    rc = inflater_feed(p->inflater, piece, &p->message, p->limit_bytes);
+    if (rc == 0 && last) {
+        rc = inflater_finish(p->inflater, &p->message, p->limit_bytes);
+        inflater_free(&p->inflater);
+    }
+    return rc;
+}
+
+static struct str behind(struct str s, size_t n)
+{
+    return s.n == n ? STR("") : (struct str){s.p + n, s.n - n};
+}
+
+/* What inflated before an error is text, or that was the first error: so it
+ * does not matter how the octets were cut. */
+static int take_deflated(struct ws_parser *p, struct str piece, bool last)
+{
+    size_t before = p->message.len;
+    int rc = inflate_piece(p, piece, last);
+    int text;
+
+    if (rc == -ENOMEM)
+        return fail_memory(p);
+    text = check_text(p, behind(buffer_str(&p->message), before),
+                      rc == 0 && last);
+    if (text < 0)
+        return text;
+    if (rc == -EMSGSIZE)
+        return fail(p, WS_TOO_BIG, "message inflates beyond the limit");
+    if (rc < 0)
+        return fail(p, WS_BAD_DATA, "message cannot be inflated");
+    return last ? deliver(p, buffer_str(&p->message)) : 0;
+}
+
 /* As above, for text, binary and their continuations.  A message that lies
  * whole in one piece is delivered from there. */
 static int take_data(struct ws_parser *p, struct str piece)
 {
-    bool text = p->message_opcode == WS_TEXT;
     bool last = p->payload_left == 0 && p->fin;
+    int rc;
 
     p->in_frame = p->payload_left > 0;
-    if (text && str_utf8_scan(&p->utf8_state, piece) < piece.n)
-        return fail(p, WS_BAD_DATA, "text is not UTF-8");
-    if (text && last && p->utf8_state != 0)
-        return fail(p, WS_BAD_DATA, "text ends inside a character");
+    if (p->deflated)
+        return take_deflated(p, piece, last);
+    rc = check_text(p, piece, last);
+    if (rc < 0)
+        return rc;
     if (last && p->message.len == 0)
         return deliver(p, piece);
     buffer_append_str(&p->message, piece);
-    if (p->message.failed) {
-        fail(p, WS_INTERNAL_ERROR, "out of memory");
-        return -ENOMEM;
-    }
+    if (p->message.failed)
+        return fail_memory(p);
     return last ? deliver(p, buffer_str(&p->message)) : 0;
 }
 

@@ -5,6 +5,8 @@
 
 #include "base/buffer.h"
 
+struct inflater;
+
 enum ws_opcode { /* RFC 6455 5.2 */
     WS_CONTINUATION = 0,
     WS_TEXT = 1,
@@ -32,7 +34,7 @@ enum ws_close_code { /* RFC 6455 7.4.1 and the IANA registry */
 enum ws_role { WS_SERVER, WS_CLIENT }; /* which end reads: a server wants masks */
 
 struct ws_parser_ops {
-    /* A whole text or binary message.  Non-zero stops the feed and becomes
+    /* A whole text or binary message, inflated if it came deflated.  Non-zero stops the feed and becomes
      * its result; the parser is then not touched again, so the callback may
      * have freed it.  data is borrowed, and unmasked. */
     int (*message)(void *arg, enum ws_opcode opcode, struct str data);
@@ -49,6 +51,7 @@ struct ws_parser {
     void *arg;
     enum ws_role role;
     size_t limit_bytes;      /* of one message; checked from declared lengths */
+    bool deflate;            /* the owner's: permessage-deflate is agreed on */
     unsigned fragment_limit; /* frames of one message: WS_FRAGMENTS_MAX */
     uint8_t head[14];        /* an unfinished frame head */
     uint8_t head_len;
@@ -59,8 +62,11 @@ struct ws_parser {
     bool fin;
     uint8_t mask[4], mask_at;
     uint8_t message_opcode;  /* of the open message, 0 if none */
+    bool deflated;           /* the open message is */
     unsigned fragments;
     uint64_t payload_left;
+    uint64_t deflated_bytes; /* of the open message, as declared so far */
+    struct inflater *inflater; /* there only in a deflated message */
     struct buffer message;   /* payload so far; freed between messages */
     uint8_t control[125];
     uint8_t control_len;
@@ -73,10 +79,12 @@ void ws_parser_init(struct ws_parser *p, const struct ws_parser_ops *ops,
 /* Takes all of data, unmasking it in place.  0; what a callback returned; or
  * -EPROTO with fail_code and fail_reason set (the connection is to be failed
  * with that code, 7.1.7), at the first octet that can be known to be wrong:
- * RSV bits, reserved opcodes, wrong masking, non-minimal lengths, control
+ * RSV bits (RSV1 on the first frame of a message is right with deflate, RFC
+ * 7692 6), reserved opcodes, wrong masking, non-minimal lengths, control
  * frames over 125 octets or fragmented, continuations out of place -> 1002;
- * text that is not UTF-8 -> 1007 at the bad octet; declared lengths over the
- * limit -> 1009 before memory is taken; too many fragments -> 1008.  -ENOMEM
+ * text that is not UTF-8 -> 1007 at the bad octet, and what cannot be inflated;
+ * declared lengths over the limit -> 1009 before memory is taken, and what
+ * inflates beyond it, at that octet; too many fragments -> 1008.  -ENOMEM
  * leaves no way to go on either: 1011.  Any later feed fails alike. */
 int ws_parser_feed(struct ws_parser *p, char *data, size_t len);
 /* No message or frame is half-read, so the parser could be freed, and made
@@ -89,6 +97,9 @@ unsigned ws_close_body_code(struct str body);
 /* Whether code may stand in a close frame (7.4.1, 7.4.2). */
 bool ws_close_code_ok(unsigned code);
 
+/* In a head's first octet: the last frame of a message; a deflated one. */
+#define WS_FIN  0x80
+#define WS_RSV1 0x40
 #define WS_HEAD_MAX 14
 /* Writes the head of a single unfragmented frame; returns its length.  With
  * mask (client role) the payload has to be masked by ws_mask. */

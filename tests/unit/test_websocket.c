@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "wire/deflate.h"
 #include "wire/websocket.h"
 
 /* What a parser gave, as text: t:data; for a text message, b for binary, p
@@ -34,6 +35,7 @@ static const struct ws_parser_ops ops = {on_message, on_control};
 #define LIMIT 70000
 
 static enum ws_role role = WS_SERVER;
+static bool deflate;
 
 static void run(struct buffer *seen, struct str input, size_t first,
                 size_t step)
@@ -43,6 +45,7 @@ static void run(struct buffer *seen, struct str input, size_t first,
     int rc = 0;
 
     ws_parser_init(&p, &ops, seen, role, LIMIT);
+    p.deflate = deflate;
     while (rc == 0 && next_piece(&input, &piece, &first, step)) {
         char *copy = malloc(piece.n); /* exact, for the sanitizer */
 
@@ -58,6 +61,8 @@ static void run(struct buffer *seen, struct str input, size_t first,
         assert_int_equal(rc, 0);
         if (!ws_parser_idle(&p))
             buffer_append_str(seen, STR("open;"));
+        else
+            assert_null(p.inflater);
     }
     ws_parser_fini(&p);
 }
@@ -110,6 +115,7 @@ static void assert_fails_at_end(unsigned code)
     size_t i = 0;
 
     ws_parser_init(&p, &ops, &seen, role, LIMIT);
+    p.deflate = deflate;
     for (; i + 1 < wire.len; i++)
         assert_int_equal(ws_parser_feed(&p, wire.data + i, 1), 0);
     assert_int_equal(ws_parser_feed(&p, wire.data + i, 1), -EPROTO);
@@ -666,6 +672,204 @@ static void a_key_is_sixteen_octets(void **state)
     assert_false(ws_key_ok(STR("dGhlIHNhbXBsZSBub25jZ===")));
 }
 
+/* ---- permessage-deflate (RFC 7692 6, 8) ------------------------------------ */
+
+#define RSV1 WS_RSV1
+#define HELLO "\xf2\x48\xcd\xc9\xc9\x07\x00"
+
+static void a_deflated_message_comes_inflated(void **state)
+{
+    deflate = true;
+    PUT(FIN | RSV1 | WS_TEXT, HELLO);
+    PUT(FIN | RSV1 | WS_BINARY, HELLO);
+    assert_wire("t:Hello;b:Hello;");
+}
+
+static void a_plain_message_may_come_between(void **state)
+{
+    deflate = true;
+    PUT(FIN | RSV1 | WS_TEXT, HELLO);
+    PUT(FIN | WS_TEXT, "plain");
+    PUT(FIN | RSV1 | WS_TEXT, HELLO);
+    assert_wire("t:Hello;t:plain;t:Hello;");
+}
+
+static void a_deflated_message_may_be_fragmented(void **state)
+{
+    deflate = true;
+    PUT(RSV1 | WS_TEXT, "\xf2\x48\xcd");
+    PUT(FIN | WS_PING, "p");
+    PUT(WS_CONTINUATION, "");
+    PUT(WS_CONTINUATION, "\xc9\xc9");
+    PUT(FIN | WS_CONTINUATION, "\x07\x00");
+    PUT(FIN | WS_TEXT, "x");
+    assert_wire("p:p;t:Hello;t:x;");
+}
+
+static void a_server_s_deflated_message_comes_inflated(void **state)
+{
+    deflate = true;
+    role = WS_CLIENT;
+    PUT(FIN | RSV1 | WS_TEXT, HELLO);
+    assert_wire("t:Hello;");
+    role = WS_SERVER;
+}
+
+static void a_deflated_empty_message_is_one(void **state)
+{
+    deflate = true;
+    put(FIN | RSV1 | WS_TEXT, STR("\0"));
+    PUT(FIN | RSV1 | WS_BINARY, "");
+    PUT(RSV1 | WS_BINARY, "");
+    PUT(FIN | WS_CONTINUATION, "");
+    assert_wire("t:;b:;b:;");
+}
+
+static void rsv1_that_was_not_agreed_on_is_wrong(void **state)
+{
+    PUT(FIN | RSV1 | WS_TEXT, HELLO);
+    wire.len = 1;
+    assert_fails_at_end(1002);
+}
+
+static void rsv1_on_a_continuation_is_wrong(void **state)
+{
+    deflate = true;
+    PUT(RSV1 | WS_TEXT, "\xf2\x48\xcd");
+    PUT(FIN | RSV1 | WS_CONTINUATION, "\xc9\xc9\x07\x00");
+    assert_wire("!1002;");
+}
+
+static void rsv1_on_a_control_frame_is_wrong(void **state)
+{
+    deflate = true;
+    for (unsigned opcode = WS_CLOSE; opcode <= WS_PONG; opcode++) {
+        PUT(FIN | RSV1 | opcode, "");
+        assert_wire("!1002;");
+    }
+}
+
+static void the_other_reserved_bits_stay_wrong(void **state)
+{
+    deflate = true;
+    PUT(FIN | 0x20 | WS_TEXT, "");
+    assert_wire("!1002;");
+    PUT(FIN | RSV1 | 0x10 | WS_TEXT, HELLO);
+    assert_wire("!1002;");
+}
+
+static void what_cannot_be_inflated_is_bad_data(void **state)
+{
+    deflate = true;
+    PUT(FIN | RSV1 | WS_BINARY, "\x07");
+    assert_wire("!1007;");
+    PUT(FIN | RSV1 | WS_BINARY, "\xf2\x48\xcd");
+    assert_wire("!1007;");
+}
+
+/* In a stored block, so that it can be read here. */
+static void inflated_text_is_checked_as_it_comes(void **state)
+{
+    deflate = true;
+    put(RSV1 | WS_TEXT, STR("\0\4\0\xfb\xff" "ab\xff"));
+    assert_fails_at_end(1007);
+    put(FIN | RSV1 | WS_TEXT, STR("\0\2\0\xfd\xff" "a\xc3" "\0"));
+    assert_wire("!1007;");
+    put(FIN | RSV1 | WS_TEXT, STR("\0\2\0\xfd\xff" "\xc3\xa4" "\0"));
+    assert_wire("t:\xc3\xa4;");
+}
+
+/* A frame that inflates to n times 'a'. */
+static void put_bomb(size_t n)
+{
+    struct buffer plain = {0}, packed = {0};
+
+    buffer_reserve(&plain, n);
+    memset(plain.data, 'a', n);
+    plain.len = n;
+    deflate_append(&packed, buffer_str(&plain), 15, 9);
+    packed.len -= DEFLATE_TAIL.n;
+    put(FIN | RSV1 | WS_BINARY, buffer_str(&packed));
+    buffer_fini(&plain);
+    buffer_fini(&packed);
+}
+
+static void a_message_may_inflate_to_the_limit(void **state)
+{
+    struct buffer want = {0};
+
+    deflate = true;
+    put_bomb(LIMIT);
+    buffer_append_str(&want, STR("b:"));
+    buffer_reserve(&want, LIMIT);
+    memset(want.data + 2, 'a', LIMIT);
+    want.len += LIMIT;
+    buffer_append(&want, ";", 2);
+    assert_wire_in_steps(want.data);
+    buffer_fini(&want);
+}
+
+static void a_message_that_inflates_beyond_it_is_too_big(void **state)
+{
+    deflate = true;
+    put_bomb(LIMIT + 1);
+    assert_wire("!1009;");
+    put_bomb(LIMIT * 1000);
+    assert_wire_in_steps("!1009;");
+}
+
+static void a_deflated_length_far_over_the_limit_is_too_big(void **state)
+{
+    struct buffer much = {0};
+
+    deflate = true;
+    buffer_reserve(&much, LIMIT * 2);
+    memset(much.data, 0, LIMIT * 2);
+    much.len = LIMIT * 2;
+    put(FIN | RSV1 | WS_BINARY, buffer_str(&much));
+    wire.len = 10; /* the length is enough */
+    assert_wire("!1009;");
+    buffer_fini(&much);
+}
+
+/* Empty blocks, for ever. */
+static void a_message_that_inflates_to_nothing_ends_too(void **state)
+{
+    struct ws_parser p;
+    struct buffer seen = {0};
+    int rc = 0;
+
+    ws_parser_init(&p, &ops, &seen, WS_CLIENT, 1000);
+    p.deflate = true;
+    role = WS_CLIENT;
+    put(RSV1 | WS_BINARY, STR("\0\0\0\xff\xff"));
+    for (int i = 0; i < 1000 && rc == 0; i++) {
+        rc = ws_parser_feed(&p, wire.data, wire.len);
+        wire.data[0] = WS_CONTINUATION;
+    }
+    assert_int_equal(rc, -EPROTO);
+    assert_int_equal(p.fail_code, 1009);
+    ws_parser_fini(&p);
+    buffer_fini(&wire);
+    role = WS_SERVER;
+}
+
+static void a_close_inside_a_deflated_message_is_the_end(void **state)
+{
+    deflate = true;
+    PUT(RSV1 | WS_TEXT, "\xf2\x48\xcd");
+    PUT(FIN | WS_CLOSE, "\x03\xe8");
+    assert_wire("c:1000;");
+}
+
+static int without_deflate(void **state)
+{
+    deflate = false;
+    return 0;
+}
+
+#define DEFLATE_TEST(test) cmocka_unit_test_teardown(test, without_deflate)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -710,6 +914,22 @@ int main(void)
         cmocka_unit_test(writing_without_memory_sets_failed),
         cmocka_unit_test(the_rfcs_key_gives_the_rfcs_accept),
         cmocka_unit_test(a_key_is_sixteen_octets),
+        DEFLATE_TEST(a_deflated_message_comes_inflated),
+        DEFLATE_TEST(a_plain_message_may_come_between),
+        DEFLATE_TEST(a_deflated_message_may_be_fragmented),
+        DEFLATE_TEST(a_server_s_deflated_message_comes_inflated),
+        DEFLATE_TEST(a_deflated_empty_message_is_one),
+        DEFLATE_TEST(rsv1_that_was_not_agreed_on_is_wrong),
+        DEFLATE_TEST(rsv1_on_a_continuation_is_wrong),
+        DEFLATE_TEST(rsv1_on_a_control_frame_is_wrong),
+        DEFLATE_TEST(the_other_reserved_bits_stay_wrong),
+        DEFLATE_TEST(what_cannot_be_inflated_is_bad_data),
+        DEFLATE_TEST(inflated_text_is_checked_as_it_comes),
+        DEFLATE_TEST(a_message_may_inflate_to_the_limit),
+        DEFLATE_TEST(a_message_that_inflates_beyond_it_is_too_big),
+        DEFLATE_TEST(a_deflated_length_far_over_the_limit_is_too_big),
+        DEFLATE_TEST(a_message_that_inflates_to_nothing_ends_too),
+        DEFLATE_TEST(a_close_inside_a_deflated_message_is_the_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
