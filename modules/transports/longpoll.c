@@ -41,26 +41,25 @@ static void answer(struct waiter *w)
     struct exchange *x = w->x;
     struct answer_headers a;
     struct batch_fields scratch;
-    struct buffer body = {0};
-    char id[ID_MAX], applied[32];
-    bool gap = w->gap;
-    unsigned empty, count = batch_take(&w->reader, w->settings, &gap, &body, id);
+    struct batch b;
+    char applied[32];
+    unsigned empty = w->conditional ? 304 : 204;
 
+    batch_take(&b, &w->reader, w->settings, w->gap);
     answer_init(&a);
     add_fields(&a, w, applied);
-    batch_fields(&a, &scratch, id, gap);
-    if (count > 0 || gap)
-        answer_add(&a, "Content-Type", STR("application/json"));
-    meter_add(METER_gaps, gap);
-    empty = w->conditional ? 304 : 204;
+    batch_fields(&a, &scratch, b.id, b.gap);
+    meter_add(METER_gaps, b.gap);
     waiter_free(w);
-    if (body.failed)
+    if (b.body.failed) {
         feed_refuse(x, -ENOMEM);
-    else if (count > 0 || gap)
-        exchange_respond(x, 200, &a.headers, body.data, body.len);
-    else
+    } else if (b.count > 0 || b.gap) {
+        answer_add(&a, "Content-Type", STR("application/json"));
+        exchange_respond(x, 200, &a.headers, b.body.data, b.body.len);
+    } else {
         exchange_respond(x, empty, &a.headers, NULL, 0);
-    buffer_fini(&body);
+    }
+    buffer_fini(&b.body);
 }
 
 static struct waiter *of_reader(struct reader *r)

@@ -4,22 +4,47 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/meter.h"
 #include "feed/batch.h"
 #include "http/date.h"
 #include "modules.h"
 
-static void add_cache_control(struct answer_headers *a,
-                              const struct reader_settings *settings,
+/* How long an answer given now may be kept: as the route says, or until the
+ * next update is due ("poll no faster than it changes"). */
+static uint64_t fresh_s(const struct feed *feed)
+{
+    struct channel_status status;
+    uint64_t due_us, now_us = clock_now_us();
+
+    if (!feed->reader->cache_auto)
+        return feed->reader->cache_s;
+    channel_status(feed->channel, &status);
+    due_us = status.newest_us + status.interval_us;
+    return due_us > now_us ? (due_us - now_us) / 1000000 : 0;
+}
+
+static void add_cache_control(struct answer_headers *a, const struct feed *feed,
                               char text[32])
 {
-    if (settings->cache_s == 0)
+    uint64_t seconds = fresh_s(feed);
+
+    if (seconds == 0)
         snprintf(text, 32, "no-cache");
     else
-        snprintf(text, 32, "max-age=%llu",
-                 (unsigned long long)settings->cache_s);
+        snprintf(text, 32, "max-age=%llu", (unsigned long long)seconds);
     answer_add(a, "Cache-Control", str_of(text));
     answer_add(a, "Vary", STR("Accept, Prefer, Last-Event-ID"));
+}
+
+/* RFC 9110 13.1.2: the client holds this representation, or any. */
+static bool has_it(const struct exchange *x, const struct feed *feed,
+                   const struct message *m)
+{
+    return (feed->etag.kind == CURSOR_ID && feed->etag.epoch == m->epoch &&
+            feed->etag.seq == m->seq) ||
+           str_eq(headers_get(&x->request->headers, "If-None-Match"),
+                  STR("*"));
 }
 
 /* The newest message's own data, with its own content type. */
@@ -30,16 +55,14 @@ static void answer_newest(struct exchange *x, const struct feed *feed,
     struct answer_headers a;
     struct batch_fields scratch;
     char id[ID_MAX], cache[32], modified[HTTP_DATE_LEN + 1];
-    bool same;
+    bool same = has_it(x, feed, m);
 
     id_format(id, m->epoch, m->seq);
-    same = feed->etag.kind == CURSOR_ID && feed->etag.epoch == m->epoch &&
-           feed->etag.seq == m->seq;
     http_date(modified, m->time_ms);
     answer_init(&a);
     batch_fields(&a, &scratch, id, alien);
     answer_add(&a, "Last-Modified", str_of(modified));
-    add_cache_control(&a, feed->reader, cache);
+    add_cache_control(&a, feed, cache);
     if (same) {
         exchange_respond(x, 304, &a.headers, NULL, 0);
         return;
@@ -57,36 +80,50 @@ static void ignore(struct reader *r)
 }
 static const struct reader_ops poll_reader = {ignore, ignore, ignore};
 
+/* A page of history that is full says the same for ever, wherever it is asked
+ * for by its URL alone: a cache may serve those who catch up. */
+static bool lasts(const struct batch *b, const struct feed *feed)
+{
+    return b->full && !b->gap && feed->in_url &&
+           feed->cursor.kind == CURSOR_ID;
+}
+
+static void respond_batch(struct exchange *x, const struct feed *feed,
+                          const struct batch *b)
+{
+    struct answer_headers a;
+    struct batch_fields scratch;
+
+    meter_add(METER_gaps, b->gap);
+    answer_init(&a);
+    batch_fields(&a, &scratch, b->id, b->gap);
+    answer_add(&a, "Content-Type", STR("application/json"));
+    answer_add(&a, "Cache-Control",
+               lasts(b, feed) ? STR("public, max-age=31536000, immutable")
+                              : STR("no-store"));
+    answer_add(&a, "Vary", STR("Accept, Prefer, Last-Event-ID"));
+    exchange_respond(x, 200, &a.headers, b->body.data, b->body.len);
+}
+
 static void answer_batch(struct exchange *x, const struct feed *feed)
 {
     const struct cursor now = {.kind = CURSOR_NOW};
     struct reader r = {0};
-    struct answer_headers a;
-    struct batch_fields scratch;
-    struct buffer body = {0};
-    char id[ID_MAX];
     struct gap unused;
-    bool gap;
+    struct batch b;
     int rc = feed_join(&r, &poll_reader, feed, feed->cursor, now, &unused);
 
     if (rc < 0) {
         feed_refuse(x, rc);
         return;
     }
-    gap = rc > 0;
-    batch_take(&r, feed->reader, &gap, &body, id);
+    batch_take(&b, &r, feed->reader, rc > 0);
     reader_leave(&r);
-    meter_add(METER_gaps, gap);
-    answer_init(&a);
-    batch_fields(&a, &scratch, id, gap);
-    answer_add(&a, "Content-Type", STR("application/json"));
-    answer_add(&a, "Cache-Control", STR("no-store"));
-    answer_add(&a, "Vary", STR("Accept, Prefer, Last-Event-ID"));
-    if (body.failed)
+    if (b.body.failed)
         feed_refuse(x, -ENOMEM);
     else
-        exchange_respond(x, 200, &a.headers, body.data, body.len);
-    buffer_fini(&body);
+        respond_batch(x, feed, &b);
+    buffer_fini(&b.body);
 }
 
 /* Nothing has been said yet; where the client may go on from is. */

@@ -1,5 +1,6 @@
 /* The keys of a route that are more than a number. */
 #include "config/config_priv.h"
+#include "config/units.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -363,6 +364,24 @@ static const char *source_type_name(const char *key)
         if (strcmp(source_names[i], key) == 0)
             return source_names[i];
     return NULL;
+}
+
+void read_cache(struct loading *l, const struct node *n, void *into)
+{
+    const char *text = expect_text(l, n, "\"5s\", or \"auto\"");
+    struct route *r = into;
+    uint64_t ms;
+
+    if (text == NULL)
+        return;
+    r->reader.cache_auto = strcmp(text, "auto") == 0;
+    if (r->reader.cache_auto)
+        return;
+    if (duration_parse(str_of(text), &ms) < 0 || ms % SECOND != 0)
+        fault_at(l, n, "\"%.80s\" is neither \"auto\" nor a whole number of "
+                 "seconds; write such as \"5s\"", text);
+    else
+        r->reader.cache_s = ms / SECOND;
 }
 
 void read_subscribe(struct loading *l, const struct node *n, void *into)

@@ -35,33 +35,35 @@ static unsigned fill(struct filling *f, const struct reading *reading)
     return n;
 }
 
-unsigned batch_take(struct reader *r, const struct reader_settings *settings,
-                    bool *gap, struct buffer *body, char id[ID_MAX])
+void batch_take(struct batch *b, struct reader *r,
+                const struct reader_settings *settings, bool gap)
 {
     struct buffer elements = {0};
     struct filling f = {&elements, 0, settings->batch_messages,
                         settings->batch_bytes};
     bool more = true;
 
+    *b = (struct batch){.gap = gap};
     while (more) {
         struct reading reading;
         unsigned n;
 
         reader_read(r, &reading);
-        *gap |= reading.missed > 0;
+        b->gap |= reading.missed > 0;
         n = fill(&f, &reading);
         reader_advance(r, n);
-        more = n > 0 && n == reading.count && f.count < f.messages_max;
+        b->full = n < reading.count;
+        more = n > 0 && !b->full;
         reading_done(&reading);
     }
-    reader_position(r, id);
-    envelope_batch_head(body, *gap);
-    buffer_append_str(body, buffer_str(&elements));
-    envelope_batch_tail(body, str_of(id));
-    body->failed |= elements.failed;
+    b->count = f.count;
+    reader_position(r, b->id);
+    envelope_batch_head(&b->body, b->gap);
+    buffer_append_str(&b->body, buffer_str(&elements));
+    envelope_batch_tail(&b->body, str_of(b->id));
+    b->body.failed |= elements.failed;
     buffer_fini(&elements);
-    meter_add(METER_messages_delivered, f.count);
-    return f.count;
+    meter_add(METER_messages_delivered, b->count);
 }
 
 void batch_fields(struct answer_headers *a, struct batch_fields *scratch,

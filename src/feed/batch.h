@@ -5,12 +5,20 @@
 
 #include "feed/transport.h"
 
+/* What an answer carries. */
+struct batch {
+    struct buffer body;  /* the caller's to free; failed: out of memory */
+    char id[ID_MAX];     /* to go on from */
+    unsigned count;      /* messages */
+    bool gap;            /* messages before these are missing */
+    bool full;           /* the bounds, not the history's end, ended it */
+};
+
 /* Takes what there is at r's cursor, within the route's batch bounds (at least
- * one message), and advances it.  gap: messages before these are missing; the
- * batch says so, also when the history moves on meanwhile.  Returns the number
- * of messages; body gets the answer's body; id the id to go on from. */
-unsigned batch_take(struct reader *r, const struct reader_settings *settings,
-                    bool *gap, struct buffer *body, char id[ID_MAX]);
+ * one message), and advances it.  gap: messages before these are known to be
+ * missing; the batch says so, also when the history moves on meanwhile. */
+void batch_take(struct batch *b, struct reader *r,
+                const struct reader_settings *settings, bool gap);
 
 /* The fields of an answer that goes on from id: ETag, Link, Penstock-Gap.
  * scratch holds the values until the head is sent. */

@@ -34,6 +34,7 @@ struct reader_settings {
     size_t batch_bytes;
     uint64_t retry_ms;         /* SSE retry: told to clients, with jitter */
     uint64_t cache_s;          /* Cache-Control of a poll's answer; 0: no-cache */
+    bool cache_auto;           /* as long as the next update is not due */
     enum receive_to receive;   /* where a client's messages go */
     bool no_echo;              /* not back to the client that sent them */
     size_t message_bytes;      /* largest message taken from a client */

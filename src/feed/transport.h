@@ -18,6 +18,7 @@ struct feed {
     const struct source_settings *source;
     struct str source_path;  /* of the upstream URL, names filled in */
     struct cursor cursor;    /* from Last-Event-ID or ?since= */
+    bool in_url;             /* the cursor came from ?since= */
     struct cursor etag;      /* from If-None-Match */
     bool waits;              /* Prefer: wait or ?wait= was given */
     bool prefers;            /* it was Prefer: wait */

@@ -210,6 +210,19 @@ void channel_set_watch(struct channel *c, channel_watch_fn *watch, void *arg)
     pthread_mutex_unlock(&c->lock);
 }
 
+/* Under the lock. */
+static void measure(const struct history *h, struct channel_status *out)
+{
+    uint64_t first_us;
+
+    if (h->count == 0)
+        return;
+    out->newest_us = history_at(h, h->next_seq - 1)->born_us;
+    first_us = history_at(h, history_first_seq(h))->born_us;
+    if (h->count > 1)
+        out->interval_us = (out->newest_us - first_us) / (h->count - 1);
+}
+
 void channel_status(struct channel *c, struct channel_status *out)
 {
     pthread_mutex_lock(&c->lock);
@@ -220,6 +233,7 @@ void channel_status(struct channel *c, struct channel_status *out)
         .messages = c->history.count,
         .bytes = c->history.bytes,
     };
+    measure(&c->history, out);
     pthread_mutex_unlock(&c->lock);
     out->readers = atomic_load(&c->readers);
 }

@@ -87,6 +87,8 @@ struct channel_status {
     uint64_t epoch, first_seq, next_seq;
     unsigned messages, readers;
     size_t bytes;
+    uint64_t newest_us;   /* when the newest message arrived; 0: none is held */
+    uint64_t interval_us; /* mean time between those held; 0: fewer than two */
 };
 void channel_status(struct channel *c, struct channel_status *out);
 /* The newest message with a reference for the caller, or NULL.  epoch may be

@@ -236,6 +236,7 @@ static void read_cursor(const struct http_message *m, struct feed *feed)
         feed->cursor = cursor_parse((struct str){since, (size_t)n});
     else if (n == -EINVAL)
         feed->cursor = (struct cursor){.kind = CURSOR_ALIEN};
+    feed->in_url = id.n == 0 && n > 0;
     feed->etag = cursor_parse_etags(headers_get(&m->headers, "If-None-Match"));
 }
 

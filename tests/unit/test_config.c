@@ -142,8 +142,8 @@ static const struct broken {
      "f.json:2: routes[0].heartbeat: out of range; allowed: from 10ms to "
      "1h\n"},
     {FEED("\"cache\": \"1500ms\""),
-     "f.json:2: routes[0].cache: \"1500ms\" is not a whole number of "
-     "seconds\n"},
+     "f.json:2: routes[0].cache: \"1500ms\" is neither \"auto\" nor a whole "
+     "number of seconds; write such as \"5s\"\n"},
     {TOP("\"limits\": {\"head\": 65536}"),
      "f.json:2: limits.head: 65536 has no unit; write \"64KiB\"\n"},
     {TOP("\"limits\": {\"head\": \"64kb\"}"),
