@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/thread.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -474,9 +476,8 @@ static void hand_out(struct server *s, struct config *next)
             worker_post(s->workers[i], &s->parts[i].reload_note);
 }
 
-static void on_reload(evutil_socket_t fd, short what, void *arg)
+static void reload(struct server *s)
 {
-    struct server *s = arg;
     struct buffer errors = {0};
     struct config *next = NULL;
 
@@ -498,19 +499,29 @@ static void on_reload(evutil_socket_t fd, short what, void *arg)
     log_info("reload", "file=%s routes=%u", next->file, next->route_count);
 }
 
-static void on_terminate(evutil_socket_t signal, short what, void *arg)
+static void terminate(struct server *s, int signal)
 {
-    struct server *s = arg;
-
     if (atomic_exchange(&s->draining, true)) {
         log_warn("stop", "reason=\"second signal\"");
         _exit(EXIT_FAILURE);
     }
-    log_info("drain", "signal=%d timeout_ms=%llu", (int)signal,
+    log_info("drain", "signal=%d timeout_ms=%llu", signal,
              (unsigned long long)s->config->limits.drain_ms);
     drain_prepare(s);
     for (unsigned i = 0; i < s->worker_count; i++)
         worker_post(s->workers[i], &s->parts[i].drain_note);
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+    struct signalfd_siginfo info;
+
+    while (read(fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGHUP)
+            reload(arg);
+        else
+            terminate(arg, (int)info.ssi_signo);
+    }
 }
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
@@ -518,37 +529,47 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     hub_sweep(&((struct server *)arg)->hub, clock_now_us(), CHANNEL_IDLE_US);
 }
 
-/* What the main thread waits for. */
+/* What the main thread waits for.  Signals are read, not handled: what is done
+ * then needs no care for what it interrupts. */
 struct watch {
     struct event_base *base;
-    struct event *events[4];
+    struct event *signals, *sweep;
+    sigset_t set;
+    int fd;
 };
 
 /* Before anything listens: a signal that comes while we start is not lost. */
 static int watch_init(struct watch *w, struct server *s)
 {
-    const struct timeval sweep = {SWEEP_S, 0};
+    const struct timeval every = {SWEEP_S, 0};
 
     *w = (struct watch){.base = event_base_new()};
-    if (w->base == NULL)
+    sigemptyset(&w->set);
+    sigaddset(&w->set, SIGTERM);
+    sigaddset(&w->set, SIGINT);
+    sigaddset(&w->set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &w->set, NULL);
+    w->fd = signalfd(-1, &w->set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (w->base == NULL || w->fd < 0)
         return -1;
-    w->events[0] = evsignal_new(w->base, SIGTERM, on_terminate, s);
-    w->events[1] = evsignal_new(w->base, SIGINT, on_terminate, s);
-    w->events[2] = evsignal_new(w->base, SIGHUP, on_reload, s);
-    w->events[3] = event_new(w->base, -1, EV_PERSIST, on_sweep, s);
-    for (int i = 0; i < 4; i++)
-        if (w->events[i] == NULL ||
-            event_add(w->events[i], i == 3 ? &sweep : NULL) < 0)
-            return -1;
+    w->signals = event_new(w->base, w->fd, EV_READ | EV_PERSIST, on_signal, s);
+    w->sweep = event_new(w->base, -1, EV_PERSIST, on_sweep, s);
+    if (w->signals == NULL || event_add(w->signals, NULL) < 0 ||
+        w->sweep == NULL || event_add(w->sweep, &every) < 0)
+        return -1;
     return 0;
 }
 
 /* From here on a second signal ends us at once. */
 static void watch_fini(struct watch *w)
 {
-    for (int i = 0; i < 4; i++)
-        if (w->events[i] != NULL)
-            event_free(w->events[i]);
+    pthread_sigmask(SIG_UNBLOCK, &w->set, NULL);
+    if (w->signals != NULL)
+        event_free(w->signals);
+    if (w->sweep != NULL)
+        event_free(w->sweep);
+    if (w->fd >= 0)
+        close(w->fd);
     if (w->base != NULL)
         event_base_free(w->base);
 }
