@@ -20,10 +20,13 @@ const POLL_MAX_MS = 3_600_000;    // a longer max-age is meant for caches
 const WAIT_S = 25;                // of a long poll: proxies often cut at 30
 const UPGRADE_MS = 60_000;        // until a better transport is tried again
 const UPGRADE_MAX_MS = 900_000;
-const STEADY_MS = 5000;           // a connection that lasts so long is a good one
+const STEADY_MS = 5000;           // a connection that lasts so long is good
 const FAILURES_MAX = 3;           // in a row, of a transport that has worked
 
-// --- ids ----------------------------------------------------------------------
+// A longer wait than a timer can count would end at once.
+const after = (ms, run) => setTimeout(run, Math.min(ms, 0x7fffffff));
+
+// --- ids ---------------------------------------------------------------------
 
 // The two parts of an id, or null for what is none ("now", "-5").
 function placeOf(id) {
@@ -41,7 +44,7 @@ function idBefore(id) {
   return place && place.seq > 0n ? `${place.epoch}-${place.seq - 1n}` : null;
 }
 
-// --- JSON, as it is written ---------------------------------------------------
+// --- JSON, as it is written --------------------------------------------------
 
 // Data that is JSON stands in the envelope byte for byte.  To print it again
 // would change it (1e400, 9007199254740993), so it is cut out instead.  These
@@ -121,7 +124,7 @@ export function readBatch(text) {
   return batch;
 }
 
-// --- text/event-stream --------------------------------------------------------
+// --- text/event-stream -------------------------------------------------------
 
 // HTML living standard, "Interpreting an event stream".  Takes text in pieces
 // cut anywhere; onBlock({id, type, data}) for each block, without the members
@@ -165,7 +168,7 @@ export class EventStreamParser {
       case 'data': this.#lines.push(value); break;
       case 'event': this.#block.type = value; break;
       case 'id': if (!value.includes('\0')) this.#block.id = value; break;
-      case 'retry': if (/^\d+$/.test(value)) this.#onRetry(Number(value)); break;
+      case 'retry': if (/^\d+$/.test(value)) this.#onRetry(+value); break;
     }
   }
 
@@ -178,7 +181,7 @@ export class EventStreamParser {
   }
 }
 
-// --- what goes wrong ----------------------------------------------------------
+// --- what goes wrong ---------------------------------------------------------
 
 // verdict: "retry" come back; "refused" not by this transport; "over" never.
 // details: status of HTTP, code of a WebSocket's close, delay in ms that was
@@ -193,7 +196,8 @@ class Trouble extends Error {
 
 function retryAfter(response) {
   const value = response.headers.get('Retry-After') ?? '';
-  const ms = /^\d+$/.test(value) ? value * 1000 : Date.parse(value) - Date.now();
+  const ms = /^\d+$/.test(value) ? value * 1000
+    : Date.parse(value) - Date.now();
   return ms > 0 ? Math.min(ms, POLL_MAX_MS) : 0;
 }
 
@@ -215,11 +219,12 @@ async function troubleOf(response) {
     return new Trouble('refused', message, { status, serves: names });
   }
   if ([408, 425, 429].includes(status) || status >= 500)
-    return new Trouble('retry', message, { status, delay: retryAfter(response) });
+    return new Trouble('retry', message,
+      { status, delay: retryAfter(response) });
   return new Trouble('over', message, { status });
 }
 
-// --- the transports -----------------------------------------------------------
+// --- the transports ----------------------------------------------------------
 
 // One connection, or one run of polls.  host is the client's side of it:
 // settings, url(params), since(), opened(), message(), gap(), position(),
@@ -239,15 +244,15 @@ class Link {
   deadline(ms) {
     clearTimeout(this.#timer);
     if (ms > 0)
-      this.#timer = setTimeout(
-        () => this.end(new Trouble('retry', 'no answer in time')), ms);
+      this.#timer = after(ms,
+        () => this.end(new Trouble('retry', 'no answer in time')));
   }
 
   open() {
     if (this.isOpen) return;
     this.isOpen = true;
     this.deadline(0);
-    this.steady = setTimeout(() => { this.useful = true; }, STEADY_MS);
+    this.steady = after(STEADY_MS, () => { this.useful = true; });
     this.host.opened(this);
   }
 
@@ -307,7 +312,8 @@ class WebSocketLink extends Link {
 
   // 1000 and 1008 are meant; 4400 to 4499 are a 4xx of the application's.
   #closed({ code, reason }) {
-    const over = code === 1000 || code === 1008 || (code >= 4400 && code < 4500);
+    const over = code === 1000 || code === 1008 ||
+      (code >= 4400 && code < 4500);
     const what = this.isOpen ? 'the WebSocket was closed'
       : 'no WebSocket could be opened';
     this.end(new Trouble(this.isOpen && over ? 'over' : 'retry',
@@ -352,8 +358,10 @@ class FetchLink extends Link {
   }
 }
 
-const typeOf = response =>
-  (response.headers.get('Content-Type') ?? '').split(';')[0].trim().toLowerCase();
+function typeOf(response) {
+  const type = response.headers.get('Content-Type') ?? '';
+  return type.split(';')[0].trim().toLowerCase();
+}
 
 // By fetch() and not by EventSource, which takes no headers, hides the status
 // and does not exist in node.
@@ -419,7 +427,7 @@ class PollLink extends FetchLink {
       if (this.stopped) return;
       const pause = !long ? this.#interval(response, count)
         : count > 0 || first ? 0 : began + 1000 - Date.now();
-      if (pause > 0) await new Promise(done => setTimeout(done, pause));
+      if (pause > 0) await new Promise(done => after(pause, done));
     }
   }
 
@@ -470,7 +478,7 @@ const LINKS = {
   poll: PollLink,
 };
 
-// --- the client ---------------------------------------------------------------
+// --- the client --------------------------------------------------------------
 
 const HANDLERS = ['open', 'message', 'error', 'transport', 'gap'];
 
@@ -521,14 +529,15 @@ export class Penstock extends EventTarget {
   constructor(url, options = {}) {
     super();
     this.#settings = checkOptions(options);
-    this.#url = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
-    this.#retry_ms = this.#settings.retry;
+    this.#url = new URL(url,
+      globalThis.document?.baseURI ?? globalThis.location?.href);
+    this.#setRetry(this.#settings.retry);
     this.#upgrade_ms = this.#settings.upgrade;
     this.#settings.since ??= this.#url.searchParams.get('since') ?? undefined;
     if (placeOf(this.#settings.since)) this.#cursor = this.#settings.since;
     this.#host = this.#makeHost();
     globalThis.addEventListener?.('online', this.#online);
-    this.#timer = setTimeout(() => this.#connect(this.#candidates()[0]));
+    this.#timer = after(0, () => this.#connect(this.#candidates()[0]));
   }
 
   get url() { return this.#url.href; }
@@ -549,7 +558,8 @@ export class Penstock extends EventTarget {
 
   async send(data) {
     if (this.#state === CLOSED) return false;
-    if (this.#link instanceof WebSocketLink && this.#link.send(data)) return true;
+    if (this.#link instanceof WebSocketLink && this.#link.send(data))
+      return true;
     try {
       const response = await this.#settings.fetch(this.#url.href,
         { ...this.#host.init(), method: 'POST', body: data });
@@ -559,7 +569,8 @@ export class Penstock extends EventTarget {
       if (reply !== '') this.#dispatch({ type: 'message', data: reply }, '');
       return true;
     } catch (e) {
-      this.#tell('error', { message: e.message, transport: null, ...e.details });
+      this.#tell('error',
+        { message: e.message, transport: null, ...e.details });
       return false;
     }
   }
@@ -579,7 +590,7 @@ export class Penstock extends EventTarget {
         credentials: this.withCredentials ? 'include' : 'same-origin',
       }),
       since: () => this.#cursor ?? this.#settings.since,
-      retry: ms => { this.#retry_ms = Math.max(ms, RETRY_MIN_MS); },
+      retry: ms => this.#setRetry(ms),
       opened: link => this.#opened(link),
       ended: (link, trouble) => this.#ended(link, trouble),
       message: current((link, m) => this.#message(link, m)),
@@ -592,7 +603,7 @@ export class Penstock extends EventTarget {
     const url = new URL(this.#url);
     url.hash = '';
     for (const [name, value] of Object.entries(params))
-      if (value !== undefined && value !== null) url.searchParams.set(name, value);
+      if (value !== undefined) url.searchParams.set(name, value);
     return url;
   }
 
@@ -613,9 +624,9 @@ export class Penstock extends EventTarget {
   // Where a reader stands who has had no message yet.  An id of another epoch
   // is left to the gap mark that goes with it, in case that does not arrive.
   #position(link, id) {
-    if (!id) return;
-    if (this.#cursor === null || (link instanceof PollLink && !isRepeat(id, this.#cursor)))
-      this.#cursor = id;
+    const news = this.#cursor === null ||
+      (link instanceof PollLink && !isRepeat(id, this.#cursor));
+    if (id && news) this.#cursor = id;
   }
 
   // --- which transport ---
@@ -644,7 +655,8 @@ export class Penstock extends EventTarget {
     if (this.#known !== link.name)
       this.#tell('transport', { transport: this.#known = link.name });
     if (was === CONNECTING && this.#state === OPEN) this.#tell('open');
-    if (this.#blind && this.#state === OPEN) this.#tell('gap', { from: null, to: null });
+    if (this.#blind && this.#state === OPEN)
+      this.#tell('gap', { from: null, to: null });
     this.#blind = false;
   }
 
@@ -658,10 +670,11 @@ export class Penstock extends EventTarget {
     this.#blind ||= link.isOpen && (this.#host.since() ?? 'now') === 'now';
     this.#state = next.name ? CONNECTING : CLOSED;
     if (next.name)
-      this.#timer = setTimeout(() => this.#connect(next.name), next.pause);
+      this.#timer = after(next.pause, () => this.#connect(next.name));
     else
       this.close();
-    this.#tell('error', { message: trouble.message, transport: link.name, ...trouble.details });
+    this.#tell('error',
+      { message: trouble.message, transport: link.name, ...trouble.details });
   }
 
   // {name, pause}: what to try next, and in how many ms; no name at the end.
@@ -676,8 +689,8 @@ export class Penstock extends EventTarget {
         this.#failures < FAILURES_MAX)
       return { name: link.name, pause: this.#pause(details.delay) };
     this.#failures = 0;
-    const after = names.find(n => order.indexOf(n) > order.indexOf(link.name));
-    return after && !details.delay ? { name: after, pause: 0 }
+    const following = names.find(n => order.indexOf(n) > order.indexOf(link.name));
+    return following && !details.delay ? { name: following, pause: 0 }
       : { name: names[0], pause: this.#pause(details.delay) };
   }
 
@@ -685,6 +698,10 @@ export class Penstock extends EventTarget {
     const names = this.#settings.names;
     if (served) this.#refused = new Set(names.filter(n => !served.includes(n)));
     this.#refused.add(name);
+  }
+
+  #setRetry(ms) {
+    this.#retry_ms = Math.max(ms, RETRY_MIN_MS);
   }
 
   // Full jitter: clients that were lost together do not come back together.
@@ -711,8 +728,8 @@ export class Penstock extends EventTarget {
   #planUpgrade() {
     clearTimeout(this.#upgradeTimer);
     if (this.#better().length > 0)
-      this.#upgradeTimer = setTimeout(() => this.#try(this.#better()[0]),
-        this.#upgrade_ms * (0.75 + Math.random() / 2));
+      this.#upgradeTimer = after(this.#upgrade_ms * (0.75 + Math.random() / 2),
+        () => this.#try(this.#better()[0]));
   }
 
   // The one in use goes on until the better one has opened.

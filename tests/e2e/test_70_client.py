@@ -38,10 +38,11 @@ class Client(Script):
     """penstock.js at work; everything that it told so far."""
 
     def __init__(self, place, url, directory=None, until="end", types=(),
-                 send=(), **client):
+                 send=(), page=None, **client):
         super().__init__(f"{place}_penstock.mjs", {
             "script": str(SCRIPT), "url": url, "until": until,
             "types": list(types), "send": list(send),
+            **({"page": page} if page else {}),
             "client": {**QUICK, **client},
             "profile": str(directory), "executable": programs.CHROMIUM})
 
@@ -212,6 +213,22 @@ def test_what_the_history_has_dropped_is_told(penstock, transport):
         assert (gap["from"], gap["to"]) == (ids[0], ids[2])
         told = [e["is"] for e in c.told]
         assert told.index("gap") < told.index("message")
+
+
+@pytest.mark.chromium
+@pytest.mark.slow
+@each
+def test_a_page_of_another_origin_needs_no_preflight(penstock, transport,
+                                                     tmp_path):
+    p = penstock(news(cors="*", origins="*", receive="channel"))
+    page = penstock(news()).url("/")
+    with Client("chromium", p.url("/news"), tmp_path, transports=[transport],
+                page=page, send=["hello"]) as c:
+        c.wait_data("hello")
+        p.publish("news", "end")
+        assert c.finish() == ["hello"]
+        assert c.all("error") == c.all("gap") == []
+    assert not [l for l in p.access if "method=OPTIONS" in l]
 
 
 # --- which transport ------------------------------------------------------------

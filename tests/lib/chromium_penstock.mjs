@@ -1,6 +1,6 @@
 // Follows a route with penstock.js in a page of Chromium, a JSON line for each
-// event.  The page is the script itself, shown as text: it is of the right
-// origin, and penstock serves it.
+// event.  The page is the script itself, shown as text, of the route's origin
+// or that of options.page.
 import { load, options, say } from './node_modules.mjs';
 import { follow } from './follow_penstock.mjs';
 
@@ -16,11 +16,11 @@ const context = await chromium.launchPersistentContext(options.profile, {
 
 try {
   const page = context.pages()[0] ?? await context.newPage();
-  const script = new URL('/penstock.js', options.url).href;
+  const script = new URL('/penstock.js', options.page ?? options.url).href;
   await page.exposeFunction('say', say);
   await page.goto(script);
-  await page.evaluate(`import(${JSON.stringify(script)}).then(m =>
-    (${follow})(m.Penstock, ${JSON.stringify(options)}, window.say))`);
+  await page.evaluate(`import(${JSON.stringify(script)}).then(() =>
+    (${follow})(window.Penstock, ${JSON.stringify(options)}, window.say))`);
 } finally {
   await context.close();
 }
