@@ -18,7 +18,8 @@ def have_load():
 
 def sanitizer():
     """The one that penstock is built with, or None."""
-    program = pathlib.Path(penstock.BINARY).read_bytes()
+    binary = pathlib.Path(penstock.BINARY)
+    program = binary.read_bytes() if binary.exists() else b""
     for name in ("asan", "tsan"):
         if b"__%b_init" % name.encode() in program:
             return name

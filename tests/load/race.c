@@ -18,7 +18,9 @@
 
 #define LONG_WAIT_S   60
 #define SHORT_WAIT_MS 60
-#define BURST_MAX     3
+#define BURST_MAX     3  /* most of the time; and now and then a long one, that
+                          * lasts until its first messages have been read */
+#define LONG_BURST_MAX 16
 #define ID_SIZE       65
 #define CONNECTING_MAX 500 /* at a time: a listener's backlog is finite */
 
@@ -73,7 +75,9 @@ static void post(struct client *c)
 
 static void post_some(struct client *c)
 {
-    for (int n = 1 + rand() % BURST_MAX; n > 0; n--)
+    int most = rand() % 4 == 0 ? LONG_BURST_MAX : BURST_MAX;
+
+    for (int n = 1 + rand() % most; n > 0; n--)
         post(c);
 }
 
@@ -87,21 +91,21 @@ static void go_on(struct client *c)
         race.done++;
         return;
     }
-    switch (all_came && c->due_us == 0 ? rand() % 4 : -1) {
-    case 0:
+    switch (all_came && c->due_us == 0 ? rand() % 7 : -1) {
+    case 0: case 1:
         post_some(c);
         poll_again(c, LONG_WAIT_S * 1000);
         break;
-    case 1:
+    case 2: case 3:
         poll_again(c, LONG_WAIT_S * 1000);
         post_some(c);
         break;
-    case 2:
+    case 4: case 5:
         post(c);
         poll_again(c, LONG_WAIT_S * 1000);
         post(c);
         break;
-    case 3: /* the server's wheel turns every 20 ms, and is never early */
+    case 6: /* the server's wheel turns every 20 ms, and is never early */
         poll_again(c, SHORT_WAIT_MS);
         c->due_us = now_us() + SHORT_WAIT_MS * 1000 + (uint64_t)(rand() % 25000);
         break;
