@@ -4,19 +4,32 @@
 #define PENSTOCK_HUB_ENCODING_H
 
 #include "hub/message.h"
+#include "wire/deflate.h"
+#include "wire/gzip.h"
 
 /* bytes[head .. len - tail) is the encoding; what is around it is its HTTP/1.1
- * chunk frame, there only in WIRE_SSE, so that a reader over HTTP/1.1 sends
- * all of it and any other the inner part. */
+ * chunk frame, there only in WIRE_SSE and WIRE_SSE_GZIP, so that a reader over
+ * HTTP/1.1 sends all of it and any other the inner part. */
 struct wire {
     size_t len;
-    unsigned head, tail;
+    uint8_t head, tail;
+    struct gzip_part part; /* WIRE_SSE_GZIP: what it adds to a stream */
     char bytes[];
 };
 
 /* The bytes of m in this format, or NULL when out of memory.  m is in a history
  * (it has its id).  Any thread: whoever asks first makes them. */
 const struct wire *message_wire(struct message *m, enum wire_format format);
+
+/* The same, compressed as a route says.  Such a one is made once, whoever asks
+ * at the same time: its maker's level counts.  A frame whose data is
+ * smaller than how->min_bytes, or does not shrink, is the plain one. */
+const struct wire *message_wire_packed(struct message *m,
+                                       enum wire_format format,
+                                       const struct deflate_settings *how);
+
+/* The format of frames for a client whose window has that size. */
+enum wire_format wire_format_deflated(bool enveloped, unsigned window_bits);
 
 /* What a wire is as octets; framed: with its chunk frame. */
 static inline struct str wire_str(const struct wire *w, bool framed)

@@ -13,6 +13,15 @@ enum wire_format {
     WIRE_SSE,         /* an event, inside an HTTP/1.1 chunk */
     WIRE_WS,          /* a frame that holds the data */
     WIRE_WS_ENVELOPE, /* a text frame that holds the JSON element */
+    /* Compressed, each made at most once: see message_wire_packed(). */
+    WIRE_SSE_GZIP,    /* an event, as blocks of a gzip stream, in a chunk */
+    WIRE_GZIP,        /* the data, as a gzip body */
+    WIRE_WS_15,       /* a frame of permessage-deflate; the number is the */
+    WIRE_WS_12,       /* window's size in bits: what needs a smaller one than */
+    WIRE_WS_9,        /* 15 gets the next that is no larger */
+    WIRE_WS_ENVELOPE_15,
+    WIRE_WS_ENVELOPE_12,
+    WIRE_WS_ENVELOPE_9,
     WIRE_N
 };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/meter.h"
 #include "hub/encoding.h"
 #include "memory.h"
 
@@ -110,6 +111,100 @@ static void the_envelope_is_a_text_frame_of_json(void **state)
     message_unref(&m);
 }
 
+/* ---- compressed ------------------------------------------------------------ */
+
+#define TWENTY "0123456789abcdefghij"
+#define LONG   TWENTY TWENTY TWENTY TWENTY TWENTY TWENTY
+
+static const struct deflate_settings always = {true, 6, 0};
+
+static void a_deflated_frame_says_so(void **state)
+{
+    struct message *m = held(STR(LONG), STR_NONE, STR_NONE);
+    const struct wire *w = message_wire_packed(m, WIRE_WS_15, &always);
+
+    assert_int_equal((unsigned char)w->bytes[0], 0xc1);
+    assert_true(w->len < 60);
+    assert_int_equal(w->bytes[1], w->len - 2);
+    message_unref(&m);
+}
+
+static void what_does_not_shrink_is_a_plain_frame(void **state)
+{
+    struct message *m = held(STR("hi"), STR_NONE, STR_NONE);
+
+    assert_wire(m, WIRE_WS_15, false, STR("\x81\x02hi"));
+    message_unref(&m);
+}
+
+static void what_is_below_the_minimum_is_the_plain_frame(void **state)
+{
+    const struct deflate_settings from_121 = {true, 6, 121};
+    const struct deflate_settings from_120 = {true, 6, 120};
+    struct message *m = held(STR(LONG), STR_NONE, STR_NONE);
+
+    assert_ptr_equal(message_wire_packed(m, WIRE_WS_15, &from_121),
+                     message_wire(m, WIRE_WS));
+    assert_ptr_not_equal(message_wire_packed(m, WIRE_WS_15, &from_120),
+                         message_wire(m, WIRE_WS));
+    message_unref(&m);
+}
+
+/* All of a gzip stream is gzip. */
+static void an_event_has_no_minimum(void **state)
+{
+    const struct deflate_settings from_1000 = {true, 6, 1000};
+    struct message *m = held(STR("hi"), STR_NONE, STR_NONE);
+    const struct wire *w = message_wire_packed(m, WIRE_SSE_GZIP, &from_1000);
+    struct gzip_part part = gzip_part_of(STR("id: 00000001-7\ndata: hi\n\n"));
+
+    assert_int_equal(w->part.crc, part.crc);
+    assert_int_equal(w->part.size, part.size);
+    assert_int_equal(w->tail, 2);
+    message_unref(&m);
+}
+
+static void a_format_is_found_for_each_window(void **state)
+{
+    assert_int_equal(wire_format_deflated(false, 15), WIRE_WS_15);
+    assert_int_equal(wire_format_deflated(false, 14), WIRE_WS_12);
+    assert_int_equal(wire_format_deflated(false, 12), WIRE_WS_12);
+    assert_int_equal(wire_format_deflated(false, 11), WIRE_WS_9);
+    assert_int_equal(wire_format_deflated(true, 9), WIRE_WS_ENVELOPE_9);
+    assert_int_equal(wire_format_deflated(true, 15), WIRE_WS_ENVELOPE_15);
+}
+
+static void windows_share_what_fits_the_smaller(void **state)
+{
+    struct message *m = held(STR(LONG), STR_NONE, STR_NONE);
+    uint64_t before = meter_sum(METER_messages_deflated);
+
+    assert_ptr_equal(message_wire_packed(m, WIRE_WS_12, &always),
+                     message_wire_packed(m, WIRE_WS_15, &always));
+    assert_ptr_equal(message_wire_packed(m, WIRE_WS_9, &always),
+                     message_wire_packed(m, WIRE_WS_15, &always));
+    assert_ptr_equal(message_wire_packed(m, WIRE_WS_ENVELOPE_12, &always),
+                     message_wire_packed(m, WIRE_WS_ENVELOPE_15, &always));
+    assert_int_equal(meter_sum(METER_messages_deflated) - before, 2);
+    message_unref(&m);
+}
+
+static void a_message_larger_than_a_window_is_made_for_it(void **state)
+{
+    struct buffer data = {0};
+    struct message *m;
+
+    while (data.len < 600)
+        buffer_append_str(&data, STR(LONG));
+    m = held(buffer_str(&data), STR_NONE, STR_NONE);
+    assert_ptr_not_equal(message_wire_packed(m, WIRE_WS_9, &always),
+                         message_wire_packed(m, WIRE_WS_15, &always));
+    assert_ptr_equal(message_wire_packed(m, WIRE_WS_12, &always),
+                     message_wire_packed(m, WIRE_WS_15, &always));
+    message_unref(&m);
+    buffer_fini(&data);
+}
+
 static void it_is_made_once(void **state)
 {
     struct message *m = held(STR("hi"), STR_NONE, STR_NONE);
@@ -140,6 +235,8 @@ static void threads_that_ask_at_once_get_the_same(void **state)
     const struct wire *seen[THREADS][WIRE_N];
     pthread_t threads[THREADS];
 
+    uint64_t before = meter_sum(METER_messages_deflated);
+
     pthread_barrier_init(&gate, NULL, THREADS);
     for (int round = 0; round < 50; round++) {
         asked = held(STR("hi"), STR_NONE, STR_NONE);
@@ -153,6 +250,8 @@ static void threads_that_ask_at_once_get_the_same(void **state)
         message_unref(&asked);
     }
     pthread_barrier_destroy(&gate);
+    /* Gzip twice, and two deflated frames for all windows. */
+    assert_int_equal(meter_sum(METER_messages_deflated) - before, 50 * 4);
 }
 
 static void fails_and_recovers(struct str data, enum wire_format format)
@@ -191,6 +290,13 @@ int main(void)
         cmocka_unit_test(binary_websocket_is_a_binary_frame),
         cmocka_unit_test(an_empty_message_is_an_empty_frame),
         cmocka_unit_test(the_envelope_is_a_text_frame_of_json),
+        cmocka_unit_test(a_deflated_frame_says_so),
+        cmocka_unit_test(what_does_not_shrink_is_a_plain_frame),
+        cmocka_unit_test(what_is_below_the_minimum_is_the_plain_frame),
+        cmocka_unit_test(an_event_has_no_minimum),
+        cmocka_unit_test(a_format_is_found_for_each_window),
+        cmocka_unit_test(windows_share_what_fits_the_smaller),
+        cmocka_unit_test(a_message_larger_than_a_window_is_made_for_it),
         cmocka_unit_test(it_is_made_once),
         cmocka_unit_test(threads_that_ask_at_once_get_the_same),
         cmocka_unit_test(without_memory_it_is_made_later),
