@@ -6,21 +6,54 @@
 #include <stdlib.h>
 
 #include "feed/follower.h"
+#include "hub/encoding.h"
 #include "modules.h"
 #include "wire/sse.h"
 
-/* Sends octets of the stream that are no message, in a chunk of their own
- * where the answer is chunked. */
-static void control(struct follower *f, struct str s)
+struct stream {
+    struct follower follower; /* first */
+    struct gzip gzip;         /* what has gone in, in WIRE_SSE_GZIP */
+};
+
+static struct stream *of_follower(struct follower *f)
+{
+    return (struct stream *)f;
+}
+
+static bool is_packed(const struct follower *f)
+{
+    return f->format == WIRE_SSE_GZIP;
+}
+
+/* Sends octets, in a chunk of their own where the answer is chunked.  None,
+ * when out of memory, would be the last chunk. */
+static void send_chunk(struct follower *f, struct str s)
 {
     char size[20];
     int n = snprintf(size, sizeof(size), "%zx\r\n", s.n);
 
+    if (s.n == 0)
+        return;
     if (exchange_framed(f->x))
         follower_control(f, size, (size_t)n);
     follower_control(f, s.p, s.n);
     if (exchange_framed(f->x))
         follower_control(f, "\r\n", 2);
+}
+
+/* Sends text of the stream that is no message.  It is short, and each reader's
+ * own: so it is stored, which takes five octets and no work. */
+static void control(struct follower *f, struct str text)
+{
+    struct buffer block = {0};
+
+    if (!is_packed(f)) {
+        send_chunk(f, text);
+        return;
+    }
+    gzip_store(&of_follower(f)->gzip, &block, text);
+    send_chunk(f, buffer_str(&block));
+    buffer_fini(&block);
 }
 
 static bool heartbeat(struct follower *f)
@@ -46,10 +79,32 @@ static bool tell_gap(struct follower *f, const struct gap *gap,
     return true;
 }
 
+/* Its wire is there: it has been sent. */
+static void began(struct follower *f, struct message *m)
+{
+    if (is_packed(f))
+        gzip_add(&of_follower(f)->gzip,
+                 &message_wire_packed(m, f->format, &f->settings->compress)
+                      ->part);
+}
+
+static void goodbye(struct follower *f, enum farewell why)
+{
+    struct buffer end = {0};
+
+    if (!is_packed(f))
+        return;
+    gzip_end(&of_follower(f)->gzip, &end);
+    send_chunk(f, buffer_str(&end));
+    buffer_fini(&end);
+}
+
 static const struct follower_ops sse_follower = {
     .name = "sse",
     .heartbeat = heartbeat,
     .gap = tell_gap,
+    .began = began,
+    .goodbye = goodbye,
 };
 
 static const struct exchange_ops sse_exchange = {
@@ -59,7 +114,9 @@ static const struct exchange_ops sse_exchange = {
     .gone = follower_on_gone,
 };
 
-static void start(struct exchange *x, bool gap)
+/* no-transform is for those between us and the client. */
+static void start(struct exchange *x, const struct reader_settings *settings,
+                  bool packed, bool gap)
 {
     struct answer_headers a;
 
@@ -67,7 +124,10 @@ static void start(struct exchange *x, bool gap)
     answer_add(&a, "Content-Type", STR("text/event-stream"));
     answer_add(&a, "Cache-Control", STR("no-store, no-transform"));
     answer_add(&a, "X-Accel-Buffering", STR("no"));
-    answer_add(&a, "Vary", STR("Accept"));
+    answer_add(&a, "Vary", settings->compress.on ? STR("Accept, Accept-Encoding")
+                                                 : STR("Accept"));
+    if (packed)
+        answer_add(&a, "Content-Encoding", STR("gzip"));
     if (gap)
         answer_add(&a, "Penstock-Gap", STR("1"));
     exchange_start(x, 200, &a.headers, BODY_STREAM, 0);
@@ -88,9 +148,15 @@ static uint64_t with_jitter(uint64_t ms)
  * message resumes from there. */
 static void greet(struct follower *f)
 {
+    struct buffer head = {0};
     char text[128], id[ID_MAX];
     int n;
 
+    if (is_packed(f)) {
+        gzip_begin(&of_follower(f)->gzip, &head);
+        send_chunk(f, buffer_str(&head));
+        buffer_fini(&head);
+    }
     reader_position(&f->reader, id);
     n = snprintf(text, sizeof(text), ":\nretry: %llu\nid: %s\n\n",
                  (unsigned long long)with_jitter(f->settings->retry_ms), id);
@@ -99,21 +165,23 @@ static void greet(struct follower *f)
 
 static void open_sse(struct exchange *x, const struct feed *feed)
 {
+    bool packed = feed_packs(x, feed->reader);
     struct follower *f;
     struct gap gap;
     int rc;
 
     if (x->is_head) {
-        start(x, false);
+        start(x, feed->reader, packed, false);
         exchange_finish(x);
         return;
     }
-    f = calloc(1, sizeof(*f));
+    f = calloc(1, packed ? sizeof(struct stream) : sizeof(*f));
     if (f == NULL) {
         feed_refuse(x, -ENOMEM);
         return;
     }
-    follower_init(f, x, feed, &sse_follower, WIRE_SSE);
+    follower_init(f, x, feed, &sse_follower,
+                  packed ? WIRE_SSE_GZIP : WIRE_SSE);
     rc = follower_join(f, feed, &gap);
     if (rc < 0) {
         follower_end(f);
@@ -121,7 +189,7 @@ static void open_sse(struct exchange *x, const struct feed *feed)
         return;
     }
     x->ops = &sse_exchange;
-    start(x, rc > 0);
+    start(x, feed->reader, packed, rc > 0);
     greet(f);
     if (rc > 0)
         tell_gap(f, &gap, 0);

@@ -8,7 +8,9 @@
 #include "base/clock.h"
 #include "base/meter.h"
 #include "feed/follower.h"
+#include "hub/encoding.h"
 #include "modules.h"
+#include "wire/extension.h"
 #include "wire/websocket.h"
 
 #define SUBPROTOCOL "penstock.v1"
@@ -30,6 +32,7 @@ struct session {
     struct channel *receive;  /* a reference, or NULL: nothing is taken */
     uint64_t pinged_us;       /* when our ping went out; 0: it has its pong */
     bool enveloped;
+    bool deflate;             /* permessage-deflate is agreed on */
     bool pinged;              /* nothing has come since our last ping */
     bool farewell;            /* our close frame is queued or sent */
 };
@@ -229,9 +232,11 @@ static struct inbound *inbound_of(struct session *s)
     if (s->inbound != NULL)
         return s->inbound;
     s->inbound = calloc(1, sizeof(*s->inbound));
-    if (s->inbound != NULL)
-        ws_parser_init(&s->inbound->parser, &parser_ops, s, WS_SERVER,
-                       s->follower.settings->message_bytes);
+    if (s->inbound == NULL)
+        return NULL;
+    ws_parser_init(&s->inbound->parser, &parser_ops, s, WS_SERVER,
+                   s->follower.settings->message_bytes);
+    s->inbound->parser.deflate = s->deflate;
     return s->inbound;
 }
 
@@ -342,10 +347,30 @@ static bool offers_envelope(const struct http_message *m)
                             SUBPROTOCOL);
 }
 
-static void upgrade(struct exchange *x, bool enveloped, bool gap)
+/* False: the handshake is refused (RFC 6455 9.1). */
+static bool choose_extension(struct exchange *x, bool compress,
+                             struct deflate_terms *terms)
+{
+    struct str offers;
+    unsigned at = 0;
+
+    while (headers_next(&x->request->headers, "Sec-WebSocket-Extensions", &at,
+                        &offers))
+        if (extension_choose(terms, offers) < 0) {
+            exchange_problem(x, 400, NULL,
+                             "Sec-WebSocket-Extensions is not a list of "
+                             "extensions");
+            return false;
+        }
+    terms->agreed &= compress;
+    return true;
+}
+
+static void upgrade(struct exchange *x, bool enveloped,
+                    const struct deflate_terms *terms, bool gap)
 {
     struct answer_headers a;
-    char accept[WS_ACCEPT_LEN + 1];
+    char accept[WS_ACCEPT_LEN + 1], extension[EXTENSION_ANSWER_MAX];
 
     ws_accept(headers_get(&x->request->headers, "Sec-WebSocket-Key"), accept);
     answer_init(&a);
@@ -353,20 +378,27 @@ static void upgrade(struct exchange *x, bool enveloped, bool gap)
     answer_add(&a, "Sec-WebSocket-Accept", str_of(accept));
     if (enveloped)
         answer_add(&a, "Sec-WebSocket-Protocol", STR(SUBPROTOCOL));
+    if (terms->agreed)
+        answer_add(&a, "Sec-WebSocket-Extensions",
+                   (struct str){extension,
+                                extension_answer(terms, extension)});
     if (gap)
         answer_add(&a, "Penstock-Gap", STR("1"));
     exchange_upgrade(x, &a.headers);
 }
 
 static void follow(struct exchange *x, const struct feed *feed,
-                   struct session *s)
+                   struct session *s, const struct deflate_terms *terms)
 {
     struct follower *f = &s->follower;
     struct gap gap;
     int rc;
 
     follower_init(f, x, feed, &session_follower,
-                  s->enveloped ? WIRE_WS_ENVELOPE : WIRE_WS);
+                  terms->agreed ? wire_format_deflated(s->enveloped,
+                                                       terms->window_bits)
+                  : s->enveloped ? WIRE_WS_ENVELOPE
+                                 : WIRE_WS);
     rc = follower_join(f, feed, &gap);
     if (rc < 0) {
         follower_end(f);
@@ -374,7 +406,7 @@ static void follow(struct exchange *x, const struct feed *feed,
         return;
     }
     x->ops = &session_exchange;
-    upgrade(x, s->enveloped, rc > 0);
+    upgrade(x, s->enveloped, terms, rc > 0);
     if (rc > 0)
         tell_gap(f, &gap, 0);
     follower_run(f);
@@ -382,9 +414,11 @@ static void follow(struct exchange *x, const struct feed *feed,
 
 static void open_websocket(struct exchange *x, const struct feed *feed)
 {
+    struct deflate_terms terms = {0};
     struct session *s;
 
-    if (refuse_handshake(x))
+    if (refuse_handshake(x) ||
+        !choose_extension(x, feed->reader->compress.on, &terms))
         return;
     if (!origin_allowed(x, feed->reader->origins)) {
         exchange_problem(x, 403, NULL,
@@ -398,9 +432,10 @@ static void open_websocket(struct exchange *x, const struct feed *feed)
         return;
     }
     s->enveloped = offers_envelope(x->request);
+    s->deflate = terms.agreed;
     if (feed->receive != NULL)
         s->receive = channel_ref(feed->receive);
-    follow(x, feed, s);
+    follow(x, feed, s, &terms);
 }
 
 const struct transport transport_websocket = {

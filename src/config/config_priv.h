@@ -27,6 +27,7 @@ enum scope {
     SCOPE_feed,
     SCOPE_history,
     SCOPE_batch,
+    SCOPE_compress,
     SCOPE_source,
     SCOPE_backoff,
     SCOPE_N,

@@ -18,6 +18,7 @@
 #define STRUCT_client  struct route
 #define STRUCT_history struct route
 #define STRUCT_batch   struct route
+#define STRUCT_compress struct route
 #define STRUCT_source  struct route
 #define STRUCT_backoff struct route
 
@@ -62,6 +63,7 @@ const char *const config_scope_paths[SCOPE_N] = {
     [SCOPE_feed] = "routes[]",
     [SCOPE_history] = "routes[].history",
     [SCOPE_batch] = "routes[].batch",
+    [SCOPE_compress] = "routes[].compress",
     [SCOPE_source] = "routes[].source",
     [SCOPE_backoff] = "routes[].source.backoff",
 };

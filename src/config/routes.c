@@ -318,6 +318,22 @@ void read_origins(struct loading *l, const struct node *n, void *into)
         config_read_origins(l, n, "the requested host's own origin");
 }
 
+/* Compression ------------------------------------------------------------- */
+
+void read_compress(struct loading *l, const struct node *n, void *into)
+{
+    struct deflate_settings *compress = &((struct route *)into)->reader.compress;
+
+    compress->on = !node_is(n, JSON_FALSE);
+    if (node_is(n, JSON_TRUE) || node_is(n, JSON_FALSE))
+        return;
+    if (node_is(n, JSON_OBJECT))
+        keys_read(l, n, SCOPE_compress, into);
+    else
+        fault_at(l, n, "must be true, false or an object such as "
+                 "{\"min\": \"256B\"}, not %s", node_type_name(n));
+}
+
 /* Source ------------------------------------------------------------------ */
 
 static const char *const source_names[] = {"publish", "sse", "ndjson",
@@ -705,6 +721,7 @@ static void read_route(struct loading *l, const struct node *n,
     keys_preset(SCOPE_route, r);
     keys_preset(SCOPE_source, r);
     keys_preset(SCOPE_cors, r);
+    keys_preset(SCOPE_compress, r);
     keys_read(l, n, SCOPE_route, r);
     r->reader.write_ms = l->config->limits.write_ms;
     if (!node_is(n, JSON_OBJECT))

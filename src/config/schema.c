@@ -13,6 +13,7 @@ static const char *const scope_names[SCOPE_N] = {
     [SCOPE_batch] = "batch",     [SCOPE_source] = "source",
     [SCOPE_backoff] = "backoff", [SCOPE_cors] = "cors",
     [SCOPE_client] = "client",
+    [SCOPE_compress] = "compress",
 };
 
 static bool is_key(const struct config_key *key)
@@ -155,6 +156,7 @@ static const struct {
     {SCOPE_feed, "A route with a source", NULL},
     {SCOPE_history, "history", NULL},
     {SCOPE_batch, "batch", NULL},
+    {SCOPE_compress, "compress", NULL},
     {SCOPE_source, "source", "One of the first three, which says what kind it "
                              "is."},
     {SCOPE_backoff, "backoff", NULL},

@@ -244,7 +244,7 @@ static struct str wire_of(const struct follower *f, struct message *m)
 
     if (f->number != 0 && m->sender == f->number)
         return STR("");
-    w = message_wire(m, f->format);
+    w = message_wire_packed(m, f->format, &f->settings->compress);
     return w == NULL ? STR_NONE : wire_str(w, exchange_framed(f->x));
 }
 
@@ -287,6 +287,8 @@ static void account(struct follower *f, const struct reading *reading,
 
         if (len > 0 && sent == 0)
             break;
+        if (len > 0 && f->ops->began != NULL)
+            f->ops->began(f, reading->messages[n]);
         if (!consume(&sent, len)) {
             f->partial = message_ref(reading->messages[n]);
             f->partial_sent = sent;

@@ -28,6 +28,9 @@ struct follower_ops {
     /* Queue the mark of a gap.  False: this reader cannot be told, so it must
      * be cut instead. */
     bool (*gap)(struct follower *f, const struct gap *gap, uint64_t position);
+    /* The first octets of m have gone out: what is queued from now on comes
+     * behind it (may be NULL). */
+    void (*began)(struct follower *f, struct message *m);
     /* Queue the transport's last words (may be NULL).  Sets f->awaiting where
      * the peer is to answer them before the end. */
     void (*goodbye)(struct follower *f, enum farewell why);

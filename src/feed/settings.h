@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire/deflate.h"
+
 struct backend;
 
 enum start_at { START_NOW, START_LAST, START_OLDEST };
@@ -38,6 +40,7 @@ struct reader_settings {
     enum receive_to receive;   /* where a client's messages go */
     bool no_echo;              /* not back to the client that sent them */
     size_t message_bytes;      /* largest message taken from a client */
+    struct deflate_settings compress;
     char **origins;            /* allowed Origin values for WebSocket, NULL-ended;
                                 * NULL: the same host only; "*": any */
 };

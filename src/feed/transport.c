@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "feed/source.h"
+#include "http/coding.h"
 #include "net/worker.h"
 
 struct cursor feed_start(const struct reader_settings *settings)
@@ -29,6 +30,19 @@ int feed_join(struct reader *r, const struct reader_ops *ops,
         source_ensure(feed->channel, feed->snapshot, feed->source,
                       feed->source_path);
     return rc;
+}
+
+bool feed_packs(const struct exchange *x, const struct reader_settings *s)
+{
+    return s->compress.on && coding_gzip_accepted(&x->request->headers);
+}
+
+void feed_add_vary(struct answer_headers *a, const struct reader_settings *s)
+{
+    answer_add(a, "Vary",
+               s->compress.on
+                   ? STR("Accept, Prefer, Last-Event-ID, Accept-Encoding")
+                   : STR("Accept, Prefer, Last-Event-ID"));
 }
 
 void feed_refuse(struct exchange *x, int error)

@@ -39,6 +39,12 @@ int feed_join(struct reader *r, const struct reader_ops *ops,
               struct cursor fallback, struct gap *gap);
 /* The cursor that a route's start means. */
 struct cursor feed_start(const struct reader_settings *settings);
+/* Whether the answer to x is to be sent as gzip: the route compresses, and the
+ * client takes it.  Before exchange_follow(). */
+bool feed_packs(const struct exchange *x, const struct reader_settings *s);
+/* Adds Vary: what the answer depends on, Accept-Encoding among it where the
+ * route compresses. */
+void feed_add_vary(struct answer_headers *a, const struct reader_settings *s);
 /* Answers for a join that failed with this error. */
 void feed_refuse(struct exchange *x, int error);
 /* The newest message, or NULL, as if a reader had come and gone: the source is

@@ -315,6 +315,14 @@ static const struct broken {
     {FEED("\"cors\": {\"origins\": \"http://a\", \"headers\": [\"a b\"]}"),
      "f.json:2: routes[0].cors.headers[0]: \"a b\" is not the name of a "
      "header\n"},
+    {FEED("\"compress\": \"gzip\""),
+     "f.json:2: routes[0].compress: must be true, false or an object such as "
+     "{\"min\": \"256B\"}, not a string\n"},
+    {FEED("\"compress\": {\"level\": 0}"),
+     "f.json:2: routes[0].compress.level: out of range; allowed: from 1 to "
+     "9\n"},
+    {FEED("\"compress\": {\"min\": 256}"),
+     "f.json:2: routes[0].compress.min: 256 has no unit; write \"256B\"\n"},
     {FEED("\"origins\": [\"https://a.example/\"]"),
      "f.json:2: routes[0].origins[0]: \"https://a.example/\" is not an origin; "
      "write it in lower case and without a path, such as "
@@ -524,6 +532,28 @@ static void what_is_written_lands_where_it_belongs(void **state)
     assert_int_equal(r->source.idle_ms, 0);
     assert_int_equal(r->source.backoff_min_ms, 1);
     config_unref(&c);
+}
+
+static void assert_compress(const char *text, bool on, size_t min_bytes,
+                            unsigned level)
+{
+    struct config *c = good(text);
+    const struct deflate_settings *compress = &c->routes[0].reader.compress;
+
+    assert_int_equal(compress->on, on);
+    assert_int_equal(compress->min_bytes, min_bytes);
+    assert_int_equal(compress->level, level);
+    config_unref(&c);
+}
+
+static void compress_takes_three_forms(void **state)
+{
+    assert_compress(FEED("\"start\": \"now\""), false, 256, 6);
+    assert_compress(FEED("\"compress\": false"), false, 256, 6);
+    assert_compress(FEED("\"compress\": true"), true, 256, 6);
+    assert_compress(FEED("\"compress\": {}"), true, 256, 6);
+    assert_compress(FEED("\"compress\": {\"min\": \"0B\", \"level\": 1}"), true,
+                    0, 1);
 }
 
 static void cors_takes_three_forms(void **state)
@@ -925,6 +955,7 @@ int main(void)
         cmocka_unit_test(defaults_are_those_of_the_manual),
         cmocka_unit_test(what_is_written_lands_where_it_belongs),
         cmocka_unit_test(cors_takes_three_forms),
+        cmocka_unit_test(compress_takes_three_forms),
         cmocka_unit_test(rates_become_intervals),
         cmocka_unit_test(origins_of_cors_may_open_websockets_unless_told),
         cmocka_unit_test(addresses_take_four_forms),
