@@ -1,8 +1,8 @@
 /* config.h - the config file, checked whole and turned into one immutable
  * snapshot that every worker may read.  Keys, units, ranges, defaults and help
  * stand in config.def; nothing else knows them. */
-#ifndef PENSTOCK_SERVER_CONFIG_H
-#define PENSTOCK_SERVER_CONFIG_H
+#ifndef PENSTOCK_CONFIG_CONFIG_H
+#define PENSTOCK_CONFIG_CONFIG_H
 
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /* config_priv.h - what the files that read the config share: the table made
  * of config.def, the state of one loading, and who reads which key. */
-#ifndef PENSTOCK_SERVER_CONFIG_PRIV_H
-#define PENSTOCK_SERVER_CONFIG_PRIV_H
+#ifndef PENSTOCK_CONFIG_CONFIG_PRIV_H
+#define PENSTOCK_CONFIG_CONFIG_PRIV_H
 
 #include "config/config.h"
 #include "config/document.h"

@@ -1,8 +1,8 @@
 /* document.h - a JSON text with comments, and where each value stands in it.
  * jansson judges and decodes the text but keeps no lines; a second, simple
  * pass over the same text finds them.  One owner, one thread. */
-#ifndef PENSTOCK_SERVER_DOCUMENT_H
-#define PENSTOCK_SERVER_DOCUMENT_H
+#ifndef PENSTOCK_CONFIG_DOCUMENT_H
+#define PENSTOCK_CONFIG_DOCUMENT_H
 
 #include <jansson.h>
 

@@ -1,7 +1,7 @@
 /* faults.h - what is wrong with a file: every fault, told in the order of its
  * lines.  One owner, one thread. */
-#ifndef PENSTOCK_SERVER_FAULTS_H
-#define PENSTOCK_SERVER_FAULTS_H
+#ifndef PENSTOCK_CONFIG_FAULTS_H
+#define PENSTOCK_CONFIG_FAULTS_H
 
 #include <stdbool.h>
 #include <stddef.h>

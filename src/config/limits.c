@@ -63,3 +63,12 @@ void read_accept_rate(struct loading *l, const struct node *n, void *into)
     if (count > 0)
         c->limits.accept.interval_us = period_us / count;
 }
+
+void read_max_rate(struct loading *l, const struct node *n, void *into)
+{
+    struct route *r = into;
+    uint64_t period_us, count = read_count_of(l, n, &period_us);
+
+    if (count > 0) /* timers count milliseconds: more often is no limit */
+        r->reader.interval_ms = period_us / count / 1000;
+}

@@ -5,8 +5,8 @@
  *
  * Paths compare as RFC 3986 6.2.2.1 and 6.2.2.2 have it: "%7e" is "~", "%c3"
  * is "%C3".  Nothing else is decoded, so a value may hold "%2F". */
-#ifndef PENSTOCK_SERVER_PATTERN_H
-#define PENSTOCK_SERVER_PATTERN_H
+#ifndef PENSTOCK_CONFIG_PATTERN_H
+#define PENSTOCK_CONFIG_PATTERN_H
 
 #include "base/buffer.h"
 

@@ -1,7 +1,7 @@
 /* units.h - numbers as people write them in the config file: a whole number
  * and its unit, nothing between them.  Any thread; nothing here allocates. */
-#ifndef PENSTOCK_SERVER_UNITS_H
-#define PENSTOCK_SERVER_UNITS_H
+#ifndef PENSTOCK_CONFIG_UNITS_H
+#define PENSTOCK_CONFIG_UNITS_H
 
 #include "base/strings.h"
 

@@ -199,6 +199,8 @@ void follower_run(struct follower *f)
 {
     /* A peer that does not even acknowledge is gone after two heartbeats. */
     exchange_follow(f->x, 2 * f->settings->heartbeat_ms);
+    if (f->settings->lag == LAG_LATEST)
+        exchange_set_prompt(f->x); /* so that the latest is the latest */
     begin_life(f);
     follower_touch(f);
     set_timer(f, f->settings->heartbeat_ms);

@@ -218,6 +218,11 @@ void exchange_set_dead_after(struct exchange *x, uint64_t ms)
     x->protocol->set_dead_after(x, ms);
 }
 
+void exchange_set_prompt(struct exchange *x)
+{
+    x->protocol->set_prompt(x);
+}
+
 void exchange_read(struct exchange *x, bool on)
 {
     x->protocol->read(x, on);

@@ -61,6 +61,7 @@ struct exchange_protocol {
                     const struct headers *headers);
     void (*follow)(struct exchange *x);
     void (*set_dead_after)(struct exchange *x, uint64_t ms);
+    void (*set_prompt)(struct exchange *x);
     void (*read)(struct exchange *x, bool on);
     void (*set_timer)(struct exchange *x, uint64_t delay_ms);
     size_t (*pending)(const struct exchange *x);
@@ -166,6 +167,9 @@ void exchange_proceed(struct exchange *x);
 void exchange_follow(struct exchange *x, uint64_t dead_after_ms);
 /* Another such time. */
 void exchange_set_dead_after(struct exchange *x, uint64_t ms);
+/* What is written is to wait here rather than in the kernel: writes are taken
+ * only while all earlier ones have left.  For answers that go stale. */
+void exchange_set_prompt(struct exchange *x);
 /* From here on x waits for what may never come, so it has to be let go where
  * there is a reason to: it is listed in the service's readers until it is
  * finished.  Its ops have drain. */

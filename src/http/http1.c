@@ -666,6 +666,11 @@ static void h1_follow(struct exchange *x)
         free_parser(h);
 }
 
+static void h1_set_prompt(struct exchange *x)
+{
+    conn_set_unsent(&of_exchange(x)->conn, 1);
+}
+
 static void h1_set_dead_after(struct exchange *x, uint64_t ms)
 {
     conn_set_dead_after(&of_exchange(x)->conn, ms);
@@ -716,6 +721,7 @@ static const struct exchange_protocol http1_protocol = {
     .interim = h1_interim,
     .follow = h1_follow,
     .set_dead_after = h1_set_dead_after,
+    .set_prompt = h1_set_prompt,
     .read = h1_read,
     .set_timer = h1_set_timer,
     .pending = h1_pending,

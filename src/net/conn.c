@@ -229,6 +229,13 @@ void conn_set_dead_after(struct conn *c, uint64_t ms)
                    sizeof(value));
 }
 
+void conn_set_unsent(struct conn *c, unsigned bytes)
+{
+    if (!c->dead)
+        setsockopt(c->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes,
+                   sizeof(bytes));
+}
+
 void conn_set_timer(struct conn *c, uint64_t delay_ms)
 {
     if (c->dead)

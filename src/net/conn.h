@@ -96,6 +96,9 @@ void conn_read(struct conn *c, bool on);
 /* Gives the connection up (ops->broken, ETIMEDOUT) when what was sent stays
  * unacknowledged for so long: TCP_USER_TIMEOUT. */
 void conn_set_dead_after(struct conn *c, uint64_t ms);
+/* How many octets the kernel may take and not have sent: TCP_NOTSENT_LOWAT.
+ * 1: the socket is full until all that it took has left. */
+void conn_set_unsent(struct conn *c, unsigned bytes);
 /* Sets (0: clears) the one deadline. */
 void conn_set_timer(struct conn *c, uint64_t delay_ms);
 

@@ -33,31 +33,22 @@ static struct cursor id_of(uint64_t seq)
     return (struct cursor){CURSOR_ID, news->history.epoch, seq};
 }
 
-/* What a reader with this cursor gets; body is terminated. */
-struct taken {
-    unsigned count;
-    bool gap;
-    struct buffer body;
-    char id[ID_MAX];
-};
-
-static void take_more(struct taken *t, struct witness *r)
+/* What a reader with this cursor gets; its body is terminated. */
+static void take_more(struct batch *t, struct witness *r, bool gap)
 {
-    t->count = batch_take(&r->reader, &settings, &t->gap, &t->body, t->id);
+    batch_take(t, &r->reader, &settings, gap);
     buffer_append(&t->body, "", 1);
 }
 
-static void take(struct taken *t, struct cursor cursor)
+static void take(struct batch *t, struct cursor cursor)
 {
     struct witness r = {0};
 
-    *t = (struct taken){0};
-    t->gap = witness_join(&r, news, cursor) > 0;
-    take_more(t, &r);
+    take_more(t, &r, witness_join(&r, news, cursor) > 0);
     reader_leave(&r.reader);
 }
 
-static unsigned count_of(const struct taken *t, const char *what)
+static unsigned count_of(const struct batch *t, const char *what)
 {
     unsigned n = 0;
 
@@ -75,7 +66,7 @@ static unsigned count_of(const struct taken *t, const char *what)
 
 static void it_takes_all_there_is(void **state)
 {
-    struct taken t;
+    struct batch t;
 
     take(&t, id_of(5));
     assert_int_equal(t.count, 5);
@@ -86,7 +77,7 @@ static void it_takes_all_there_is(void **state)
 
 static void it_is_one_json_object(void **state)
 {
-    struct taken t;
+    struct batch t;
     char next[64];
 
     take(&t, id_of(8));
@@ -99,7 +90,7 @@ static void it_is_one_json_object(void **state)
 
 static void nothing_is_an_empty_batch_that_says_where_it_is(void **state)
 {
-    struct taken t;
+    struct batch t;
     char want[80];
 
     take(&t, from_now);
@@ -112,7 +103,7 @@ static void nothing_is_an_empty_batch_that_says_where_it_is(void **state)
 
 static void it_is_bounded_by_messages(void **state)
 {
-    struct taken t;
+    struct batch t;
 
     settings.batch_messages = 3;
     take(&t, id_of(5));
@@ -123,7 +114,7 @@ static void it_is_bounded_by_messages(void **state)
 
 static void it_is_bounded_by_bytes(void **state)
 {
-    struct taken whole, t;
+    struct batch whole, t;
 
     take(&whole, id_of(5));
     settings.batch_bytes = whole.body.len / 2;
@@ -137,7 +128,7 @@ static void it_is_bounded_by_bytes(void **state)
 
 static void one_message_is_taken_whatever_its_size(void **state)
 {
-    struct taken t;
+    struct batch t;
 
     settings.batch_bytes = 1;
     take(&t, id_of(5));
@@ -146,16 +137,32 @@ static void one_message_is_taken_whatever_its_size(void **state)
     buffer_fini(&t.body);
 }
 
-static void the_next_batch_goes_on_where_it_ended(void **state)
+static void a_batch_that_its_bounds_ended_is_full(void **state)
 {
     struct witness r = {0};
-    struct taken t = {0};
+    struct batch t;
 
     settings.batch_messages = 3;
     witness_join(&r, news, id_of(5));
-    take_more(&t, &r);
+    take_more(&t, &r, false);
+    assert_true(t.full);
     buffer_fini(&t.body);
-    take_more(&t, &r);
+    take_more(&t, &r, false);
+    assert_false(t.full);
+    reader_leave(&r.reader);
+    buffer_fini(&t.body);
+}
+
+static void the_next_batch_goes_on_where_it_ended(void **state)
+{
+    struct witness r = {0};
+    struct batch t = {0};
+
+    settings.batch_messages = 3;
+    witness_join(&r, news, id_of(5));
+    take_more(&t, &r, false);
+    buffer_fini(&t.body);
+    take_more(&t, &r, false);
     assert_int_equal(t.count, 2);
     assert_next(&t, 10);
     reader_leave(&r.reader);
@@ -165,7 +172,7 @@ static void the_next_batch_goes_on_where_it_ended(void **state)
 static void more_than_one_reading_fits(void **state)
 {
     const struct history_bounds wide = {1000, 1 << 20, 0};
-    struct taken t;
+    struct batch t;
 
     channel_set_bounds(news, &wide);
     publish(news, 90);
@@ -179,7 +186,7 @@ static void more_than_one_reading_fits(void **state)
 
 static void a_gap_is_said_in_the_batch(void **state)
 {
-    struct taken t;
+    struct batch t;
 
     take(&t, id_of(1));
     assert_true(t.gap);
@@ -191,11 +198,11 @@ static void a_gap_is_said_in_the_batch(void **state)
 static void a_gap_that_came_after_joining_is_said_too(void **state)
 {
     struct witness r = {0};
-    struct taken t = {0};
+    struct batch t = {0};
 
     witness_join(&r, news, id_of(5));
     publish(news, 10);
-    take_more(&t, &r);
+    take_more(&t, &r, false);
     assert_true(t.gap);
     assert_memory_equal(t.body.data, "{\"gap\":true", 11);
     assert_int_equal(t.count, 8);
@@ -208,11 +215,11 @@ static void without_memory_the_body_has_failed(void **state)
 {
     for (unsigned long nth = 1;; nth++) {
         struct witness r = {0};
-        struct taken t = {0};
+        struct batch t = {0};
 
         witness_join(&r, news, id_of(5));
         memory_fails_at(nth);
-        batch_take(&r.reader, &settings, &t.gap, &t.body, t.id);
+        batch_take(&t, &r.reader, &settings, false);
         reader_leave(&r.reader);
         if (!memory_ran_out()) {
             assert_false(t.body.failed);
@@ -268,6 +275,7 @@ int main(void)
         CASE(it_is_bounded_by_messages),
         CASE(it_is_bounded_by_bytes),
         CASE(one_message_is_taken_whatever_its_size),
+        CASE(a_batch_that_its_bounds_ended_is_full),
         CASE(the_next_batch_goes_on_where_it_ended),
         CASE(more_than_one_reading_fits),
         CASE(a_gap_is_said_in_the_batch),
