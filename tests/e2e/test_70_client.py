@@ -375,6 +375,30 @@ def test_connections_that_are_cut_while_all_may_be_used(
         assert c.all("gap") == []
 
 
+@node
+@each
+def test_one_cut_before_its_first_message_loses_nothing_or_is_told(
+        penstock, transport):
+    """A WebSocket learns its first id from its first message."""
+    p = penstock(news())
+    with FaultProxy(p.port) as proxy, \
+            Client("node", proxy.url("/news"), transports=[transport]) as c:
+        c.wait_open()
+        proxy.block(transport)
+        proxy.cut()
+        c.wait(lambda: c.all("error"), "an error")
+        p.publish("news", "missed")
+        proxy.block()
+        c.wait(lambda: len(c.all("open")) == 2, "open again")
+        p.publish("news", "end")
+        got, gaps = c.finish(), c.all("gap")
+        if transport == "websocket":
+            assert got == [] and [(g["from"], g["to"]) for g in gaps] == [
+                (None, None)]
+        else:
+            assert got == ["missed"] and gaps == []
+
+
 # --- penstock goes --------------------------------------------------------------
 
 @everywhere
