@@ -503,11 +503,16 @@ SHAPES = (*((size, None) for size in PLAIN_SIZES),
           *((128 * KIB, size) for size in (KIB, 4 * KIB, 32 * KIB)))
 
 
+def vocabulary(rng):
+    return ["".join(rng.choices("eeettaaoinshrdlucmfwypvbgk",
+                                k=rng.randint(2, 9))) for _ in range(600)]
+
+
+KNOWN = vocabulary(random.Random("words"))
+
+
 def words(rng, n):
-    letters = "eeettaaoinshrdlucmfwypvbgk"
-    known = ["".join(rng.choices(letters, k=rng.randint(2, 9)))
-             for _ in range(600)]
-    return " ".join(rng.choices(known, k=n))
+    return " ".join(rng.choices(KNOWN, k=n))
 
 
 def json_text(rng):
