@@ -30,8 +30,8 @@ void read_echo(struct loading *l, const struct node *n, void *into)
 
     if (node_is(n, JSON_FALSE))
         r->reader.no_echo = true;
-    else
-        expect(l, n, JSON_TRUE, "true or false");
+    else if (!node_is(n, JSON_TRUE))
+        fault_at(l, n, "must be true or false");
 }
 
 /* Each request of a poll would make a channel of its own. */

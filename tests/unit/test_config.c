@@ -104,6 +104,8 @@ static const struct broken {
     {TOP("\"user\": \"www-data\""), "f.json:2: user: is not supported yet\n"},
     {FEED("\"receive\": {\"post\": \"app/orders\"}"),
      "f.json:2: routes[0].receive: {\"post\": ...} is not supported yet\n"},
+    {FEED("\"receive\": \"channel\", \"echo\": 1"),
+     "f.json:2: routes[0].echo: must be true or false\n"},
     {FEED("\"echo\": false"),
      "f.json:2: routes[0].echo: needs \"receive\"\n"},
     {TOP("\"log\": {\"level\": \"info\"},\n\"log\": {}"),
