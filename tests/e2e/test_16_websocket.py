@@ -233,7 +233,7 @@ def test_a_client_that_answers_no_ping_is_dead(penstock):
     with frames.Client(p.port, "/news") as ws:
         assert [f.opcode for f in ws.end()] == [PING]
     assert p.metric("readers_dead_total") == 1
-    assert p.log_lines(" reader.close ", "reason=no-pong")
+    p.wait_for(lambda: p.log_lines(" reader.close ", "reason=no-pong"))
 
 
 def test_any_octet_is_a_sign_of_life(penstock):
