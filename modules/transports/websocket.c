@@ -50,6 +50,7 @@ static void control(struct session *s, enum ws_opcode opcode,
     struct buffer frame = {0};
 
     ws_encode(&frame, opcode, payload);
+    s->follower.failed |= frame.failed;
     follower_control(&s->follower, frame.data, frame.len);
     buffer_fini(&frame);
 }
@@ -61,6 +62,7 @@ static void say_close(struct session *s, enum ws_close_code code,
 
     s->farewell = true;
     ws_encode_close(&frame, code, reason);
+    s->follower.failed |= frame.failed;
     follower_control(&s->follower, frame.data, frame.len);
     buffer_fini(&frame);
 }
@@ -88,6 +90,7 @@ static bool tell_gap(struct follower *f, const struct gap *gap,
     if (!s->enveloped)
         return false; /* a raw frame is data: it cannot tell */
     envelope_encode_gap(&text, str_of(gap->from), str_of(gap->to));
+    s->follower.failed |= text.failed;
     control(s, WS_TEXT, buffer_str(&text));
     buffer_fini(&text);
     return true;
@@ -175,6 +178,7 @@ static int on_message(void *arg, enum ws_opcode opcode, struct str data)
     };
     struct session *s = arg;
     struct message *m;
+    int rc;
 
     if (s->farewell)
         return 0; /* it was on its way when we said Close */
@@ -184,7 +188,10 @@ static int on_message(void *arg, enum ws_opcode opcode, struct str data)
     if (m == NULL)
         return -ENOMEM;
     m->sender = s->follower.number;
-    return channel_append(s->receive, &m, 1, NULL) == -ENOMEM ? -ENOMEM : 0;
+    rc = channel_append(s->receive, &m, 1, NULL);
+    if (rc == -ESTALE) /* who comes back gets the one that has its name now */
+        return stop(s, WS_GOING_AWAY, "the channel was deleted");
+    return rc;
 }
 
 static int on_ping(struct session *s, struct str data)

@@ -220,6 +220,7 @@ void follower_control(struct follower *f, const void *data, size_t len)
         f->control = calloc(1, sizeof(*f->control));
     if (f->control != NULL)
         buffer_append(f->control, data, len);
+    f->failed |= f->control == NULL || f->control->failed;
 }
 
 /* What one writev carries: the rest of a half sent message, what goes between
@@ -228,7 +229,7 @@ struct parcel {
     struct iovec iov[READING_MAX + 2];
     int count;
     size_t total;
-    bool failed; /* no memory for a message's wire bytes */
+    bool failed; /* no memory for some of it: the stream would have a hole */
 };
 
 static void parcel_add(struct parcel *p, struct str s)
@@ -307,7 +308,7 @@ static void pack(struct follower *f, const struct reading *reading,
 {
     p->count = 0;
     p->total = 0;
-    p->failed = false;
+    p->failed = f->failed;
     if (f->partial != NULL) {
         struct str whole = wire_of(f, f->partial);
 
@@ -322,6 +323,11 @@ static void pack(struct follower *f, const struct reading *reading,
         p->failed |= s.p == NULL;
         parcel_add(p, s);
     }
+}
+
+static bool is_merging(const struct follower *f)
+{
+    return f->settings->lag == LAG_LATEST || f->settings->interval_ms > 0;
 }
 
 /* The history has moved past the cursor while the reader was not looking.
@@ -342,8 +348,23 @@ static bool tell_gap(struct follower *f, const struct gap *gap)
 /* Where only the newest counts, the others are passed over. */
 static void merge(struct follower *f)
 {
-    if (f->settings->lag == LAG_LATEST || f->settings->interval_ms > 0)
+    if (is_merging(f))
         meter_add(METER_messages_merged, reader_skip_to_newest(&f->reader));
+}
+
+/* Looks at what there is.  False: messages are missing, and the follower was
+ * cut. */
+static bool look(struct follower *f, struct reading *reading)
+{
+    merge(f);
+    reader_read(&f->reader, reading);
+    if (reading->missed == 0)
+        return true;
+    if (is_merging(f)) {
+        meter_add(METER_messages_merged, reading->missed);
+        return true;
+    }
+    return tell_gap(f, &reading->gap);
 }
 
 /* When the follower is looked at next: a full socket in time for write_timeout,
@@ -379,13 +400,9 @@ static enum sending send_some(struct follower *f)
 
     reading.count = 0;
     reading.owned = false;
-    if (!f->ended) {
-        merge(f);
-        reader_read(&f->reader, &reading);
-        if (reading.missed > 0 && !tell_gap(f, &reading.gap)) {
-            reading_done(&reading);
-            return SENT_LAST;
-        }
+    if (!f->ended && !look(f, &reading)) {
+        reading_done(&reading);
+        return SENT_LAST;
     }
     pack(f, &reading, &parcel);
     if (parcel.failed) {

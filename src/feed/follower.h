@@ -51,6 +51,7 @@ struct follower {
     size_t unacked_seen;               /* when it was last looked at, blocked */
     uint64_t number;                   /* marks its own messages; 0: echo them */
     uint8_t format;                    /* enum wire_format */
+    bool failed;                       /* no memory for control: is to be cut */
     bool held;                         /* the timer will send what has come */
     bool ended;                        /* waits only for control to go out */
     bool awaiting;                     /* and for the peer's last words */
@@ -66,7 +67,8 @@ int follower_join(struct follower *f, const struct feed *feed,
 /* The head is sent: follow from now on. */
 void follower_run(struct follower *f);
 /* Queues octets to go out before the next message, as one piece; framed by
- * the caller as follower wires are. */
+ * the caller as follower wires are.  Where memory runs out the follower is cut
+ * when it sends next. */
 void follower_control(struct follower *f, const void *data, size_t len);
 /* Sends what there is. */
 void follower_pump(struct follower *f);
