@@ -556,8 +556,9 @@ static void h1_start(struct exchange *x, unsigned status,
     if (x->is_head)
         x->chunked = false;
     if (head.failed) {
+        /* The handler is about to write the body: it stays until the loop. */
         buffer_fini(&head);
-        conn_close(&h->conn, true);
+        conn_break(&h->conn, ENOMEM);
         return;
     }
     h->head = head;
@@ -629,7 +630,7 @@ static void h1_upgrade(struct exchange *x, const struct headers *headers)
     x->request_done = true;
     x->keep_alive = false;
     if (head.failed)
-        conn_close(&h->conn, true);
+        conn_break(&h->conn, ENOMEM);
     else
         conn_write(&h->conn, head.data, head.len);
     buffer_fini(&head);

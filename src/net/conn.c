@@ -182,13 +182,22 @@ size_t conn_writev(struct conn *c, const struct iovec *iov, int n)
     return (size_t)sent;
 }
 
+void conn_break(struct conn *c, int error)
+{
+    if (c->dead)
+        return;
+    c->error = error;
+    shutdown(c->fd, SHUT_RDWR);
+    expect_break(c);
+}
+
 static void keep(struct conn *c, const void *data, size_t len)
 {
     if (c->out == NULL)
         c->out = evbuffer_new();
     /* Out of memory for one connection: it alone has to go. */
     if (c->out == NULL || evbuffer_add(c->out, data, len) < 0)
-        shutdown(c->fd, SHUT_RDWR);
+        conn_break(c, ENOMEM);
     watch(c, c->reading, true);
 }
 

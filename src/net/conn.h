@@ -81,6 +81,9 @@ void conn_write_all(struct conn *c, const struct iovec *iov, int n);
  * total; less than the total means that drained will be called.  A broken
  * socket takes nothing; broken follows. */
 size_t conn_writev(struct conn *c, const struct iovec *iov, int n);
+/* As if it broke by itself: nothing more is written, and ops->broken follows
+ * from the loop.  For whoever must not be freed where it stands. */
+void conn_break(struct conn *c, int error);
 /* Says FIN once what is kept has gone; there must be no writes after it. */
 void conn_shutdown(struct conn *c);
 /* Octets kept. */
