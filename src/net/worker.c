@@ -144,7 +144,8 @@ void worker_free(struct worker *w)
 {
     struct note *late;
 
-    while ((late = mailbox_take(&w->mailbox)) != NULL)
+    while ((late = mailbox_take(&w->local)) != NULL ||
+           (late = mailbox_take(&w->mailbox)) != NULL)
         run_notes(late);
     if (w->wake_event != NULL)
         event_free(w->wake_event);
