@@ -95,6 +95,8 @@ bool expect(struct loading *l, const struct node *n, json_type type,
 /* The text of a string, or NULL after telling. */
 const char *expect_text(struct loading *l, const struct node *n,
                         const char *example);
+/* The value of a boolean; false after telling. */
+bool expect_boolean(struct loading *l, const struct node *n);
 /* strdup and calloc that note a failure in l. */
 char *copy_text(struct loading *l, const char *text);
 void *make_array(struct loading *l, size_t count, size_t size);

@@ -11,9 +11,7 @@ void read_cors_origins(struct loading *l, const struct node *n, void *into)
 
 void read_cors_credentials(struct loading *l, const struct node *n, void *into)
 {
-    ((struct route *)into)->cors.credentials = node_is(n, JSON_TRUE);
-    if (!node_is(n, JSON_FALSE))
-        expect(l, n, JSON_TRUE, "true or false");
+    ((struct route *)into)->cors.credentials = expect_boolean(l, n);
 }
 
 /* RFC 9110 5.6.2. */

@@ -14,11 +14,7 @@
 
 void read_client(struct loading *l, const struct node *n, void *into)
 {
-    struct config *c = into;
-
-    if (!json_is_boolean(n->value))
-        fault_at(l, n, "must be true or false");
-    c->client = json_is_true(n->value);
+    ((struct config *)into)->client = expect_boolean(l, n);
 }
 
 /* Hosts and ports --------------------------------------------------------- */

@@ -153,6 +153,13 @@ bool expect(struct loading *l, const struct node *n, json_type type,
     return false;
 }
 
+bool expect_boolean(struct loading *l, const struct node *n)
+{
+    if (!json_is_boolean(n->value))
+        fault_at(l, n, "must be true or false");
+    return json_is_true(n->value);
+}
+
 const char *expect_text(struct loading *l, const struct node *n,
                         const char *example)
 {

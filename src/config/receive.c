@@ -26,12 +26,7 @@ void read_receive(struct loading *l, const struct node *n, void *into)
 
 void read_echo(struct loading *l, const struct node *n, void *into)
 {
-    struct route *r = into;
-
-    if (node_is(n, JSON_FALSE))
-        r->reader.no_echo = true;
-    else if (!node_is(n, JSON_TRUE))
-        fault_at(l, n, "must be true or false");
+    ((struct route *)into)->reader.no_echo = !expect_boolean(l, n);
 }
 
 /* Each request of a poll would make a channel of its own. */
