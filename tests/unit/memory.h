@@ -1,8 +1,7 @@
 /* memory.h - memory that runs out at a chosen allocation.
  *
  * Including this replaces malloc, calloc and realloc in the test program, which
- * has to be linked with -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc.  One
- * thread. */
+ * has to be linked with -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc. */
 #ifndef PENSTOCK_TESTS_MEMORY_H
 #define PENSTOCK_TESTS_MEMORY_H
 
@@ -16,7 +15,7 @@ void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
 
-static unsigned long allocations, allocation_fails_at; /* 0: never */
+static _Atomic unsigned long allocations, allocation_fails_at; /* 0: never */
 
 static bool memory_is_out(void)
 {

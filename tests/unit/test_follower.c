@@ -85,6 +85,7 @@ static const struct exchange_protocol protocol = {
     .fail = note_fail,
     .follow = ignore,
     .set_dead_after = ignore_ms,
+    .set_prompt = ignore,
     .set_timer = note_timer,
     .unacked = tell_unacked,
     .peer = tell_peer,
@@ -124,7 +125,14 @@ static const struct follower_ops ops = {
 static const struct source_type publish_type = {.name = "publish"};
 static const struct source_type *const types[] = {&publish_type, NULL};
 static const struct source_settings no_source = {.type = "publish"};
-static const struct service service;
+static struct exchange_list staying;
+static const struct service service = {.readers = &staying};
+static const struct exchange_ops told = {
+    .drained = follower_on_drained,
+    .timeout = follower_on_timeout,
+    .drain = follower_on_drain,
+    .gone = follower_on_gone,
+};
 static const struct http_message request;
 static struct reader_settings settings;
 static struct channel *news;
@@ -142,7 +150,7 @@ static int setup(void **state)
     };
     x = (struct exchange){
         .protocol = &protocol, .busy = true, .status = 200, .chunked = true,
-        .service = &service, .request = &request,
+        .service = &service, .request = &request, .ops = &told,
     };
     seen = (struct buffer){0};
     room = SIZE_MAX;
@@ -172,6 +180,8 @@ static void begin(struct cursor cursor)
     struct gap gap;
 
     begun = 1;
+    LIST_INIT(&staying);
+    x.staying = false;
     follower = calloc(1, sizeof(*follower));
     follower_init(follower, &x, &feed, &ops, WIRE_SSE);
     assert_true(follower_join(follower, &feed, &gap) >= 0);
