@@ -15,6 +15,7 @@ struct waiter {
     bool gap;
     bool conditional;  /* the cursor came from If-None-Match */
     bool prefers;      /* Prefer: wait was given, and is answered */
+    bool packs;        /* gzip is allowed, and accepted */
     unsigned wait_s;   /* what was applied */
 };
 
@@ -28,7 +29,7 @@ static void add_fields(struct answer_headers *a, const struct waiter *w,
                        char applied[32])
 {
     answer_add(a, "Cache-Control", STR("no-store"));
-    answer_add(a, "Vary", STR("Accept, Prefer, Last-Event-ID"));
+    feed_add_vary(a, w->settings);
     if (!w->prefers)
         return;
     snprintf(applied, 32, "wait=%u", w->wait_s);
@@ -43,20 +44,21 @@ static void answer(struct waiter *w)
     struct batch_fields scratch;
     struct batch b;
     char applied[32];
+    const struct reader_settings *settings = w->settings;
     unsigned empty = w->conditional ? 304 : 204;
+    bool packs = w->packs;
 
     batch_take(&b, &w->reader, w->settings, w->gap);
     answer_init(&a);
     add_fields(&a, w, applied);
-    batch_fields(&a, &scratch, b.id, b.gap);
     meter_add(METER_gaps, b.gap);
     waiter_free(w);
     if (b.body.failed) {
         feed_refuse(x, -ENOMEM);
     } else if (b.count > 0 || b.gap) {
-        answer_add(&a, "Content-Type", STR("application/json"));
-        exchange_respond(x, 200, &a.headers, b.body.data, b.body.len);
+        batch_respond(x, &a, &b, settings, packs);
     } else {
+        batch_fields(&a, &scratch, b.id, false, false);
         exchange_respond(x, empty, &a.headers, NULL, 0);
     }
     buffer_fini(&b.body);
@@ -107,6 +109,7 @@ static struct waiter *waiter_new(struct exchange *x, const struct feed *feed,
     w->x = x;
     w->settings = feed->reader;
     w->prefers = feed->prefers;
+    w->packs = feed_packs(x, feed->reader);
     w->wait_s = (unsigned)(wait_ms / 1000);
     return w;
 }

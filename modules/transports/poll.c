@@ -8,6 +8,7 @@
 #include "base/meter.h"
 #include "feed/batch.h"
 #include "http/date.h"
+#include "hub/encoding.h"
 #include "modules.h"
 
 /* How long an answer given now may be kept: as the route says, or until the
@@ -34,7 +35,7 @@ static void add_cache_control(struct answer_headers *a, const struct feed *feed,
     else
         snprintf(text, 32, "max-age=%llu", (unsigned long long)seconds);
     answer_add(a, "Cache-Control", str_of(text));
-    answer_add(a, "Vary", STR("Accept, Prefer, Last-Event-ID"));
+    feed_add_vary(a, feed->reader);
 }
 
 /* RFC 9110 13.1.2: the client holds this representation, or any. */
@@ -47,11 +48,41 @@ static bool has_it(const struct exchange *x, const struct feed *feed,
                   STR("*"));
 }
 
+/* Its data as gzip, made once for all; absent when out of memory. */
+static struct str packed_data(struct message *m, const struct feed *feed)
+{
+    const struct wire *w = message_wire_packed(m, WIRE_GZIP,
+                                               &feed->reader->compress);
+
+    return w == NULL ? STR_NONE : wire_str(w, false);
+}
+
+static void respond_data(struct exchange *x, struct answer_headers *a,
+                         struct message *m, const struct feed *feed,
+                         bool packed)
+{
+    struct str data = packed ? packed_data(m, feed) : message_data(m);
+
+    if (data.p == NULL) {
+        feed_refuse(x, -ENOMEM);
+        return;
+    }
+    answer_add(a, "Content-Type", m->content_type);
+    if (packed)
+        answer_add(a, "Content-Encoding", STR("gzip"));
+    if (!str_eq(m->type, STR("message")))
+        answer_add(a, "Penstock-Event", m->type);
+    meter_add(METER_messages_delivered, 1);
+    exchange_respond(x, 200, &a->headers, data.p, data.n);
+}
+
 /* The newest message's own data, with its own content type. */
 static void answer_newest(struct exchange *x, const struct feed *feed,
-                          const struct message *m)
+                          struct message *m)
 {
     bool alien = feed->cursor.kind == CURSOR_ALIEN;
+    bool packed = feed_packs(x, feed->reader) &&
+                  m->len >= feed->reader->compress.min_bytes;
     struct answer_headers a;
     struct batch_fields scratch;
     char id[ID_MAX], cache[32], modified[HTTP_DATE_LEN + 1];
@@ -60,18 +91,13 @@ static void answer_newest(struct exchange *x, const struct feed *feed,
     id_format(id, m->epoch, m->seq);
     http_date(modified, m->time_ms);
     answer_init(&a);
-    batch_fields(&a, &scratch, id, alien);
+    batch_fields(&a, &scratch, id, alien, packed);
     answer_add(&a, "Last-Modified", str_of(modified));
     add_cache_control(&a, feed, cache);
-    if (same) {
+    if (same)
         exchange_respond(x, 304, &a.headers, NULL, 0);
-        return;
-    }
-    answer_add(&a, "Content-Type", m->content_type);
-    if (!str_eq(m->type, STR("message")))
-        answer_add(&a, "Penstock-Event", m->type);
-    meter_add(METER_messages_delivered, 1);
-    exchange_respond(x, 200, &a.headers, m->data, m->len);
+    else
+        respond_data(x, &a, m, feed, packed);
 }
 
 /* A poll never waits, so nothing can wake it. */
@@ -92,17 +118,14 @@ static void respond_batch(struct exchange *x, const struct feed *feed,
                           const struct batch *b)
 {
     struct answer_headers a;
-    struct batch_fields scratch;
 
     meter_add(METER_gaps, b->gap);
     answer_init(&a);
-    batch_fields(&a, &scratch, b->id, b->gap);
-    answer_add(&a, "Content-Type", STR("application/json"));
     answer_add(&a, "Cache-Control",
                lasts(b, feed) ? STR("public, max-age=31536000, immutable")
                               : STR("no-store"));
-    answer_add(&a, "Vary", STR("Accept, Prefer, Last-Event-ID"));
-    exchange_respond(x, 200, &a.headers, b->body.data, b->body.len);
+    feed_add_vary(&a, feed->reader);
+    batch_respond(x, &a, b, feed->reader, feed_packs(x, feed->reader));
 }
 
 static void answer_batch(struct exchange *x, const struct feed *feed)
@@ -138,7 +161,7 @@ static void answer_nothing(struct exchange *x, const struct feed *feed)
     channel_status(feed->channel, &status);
     id_format(id, status.epoch, status.next_seq - 1);
     answer_init(&a);
-    batch_fields(&a, &scratch, id, alien);
+    batch_fields(&a, &scratch, id, alien, false);
     answer_add(&a, "Cache-Control", STR("no-store"));
     exchange_respond(x, 204, &a.headers, NULL, 0);
 }

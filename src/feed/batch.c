@@ -1,5 +1,6 @@
 #include "feed/batch.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/meter.h"
@@ -67,13 +68,36 @@ void batch_take(struct batch *b, struct reader *r,
 }
 
 void batch_fields(struct answer_headers *a, struct batch_fields *scratch,
-                  const char *id, bool gap)
+                  const char *id, bool gap, bool packed)
 {
-    snprintf(scratch->etag, sizeof(scratch->etag), "\"%s\"", id);
+    snprintf(scratch->etag, sizeof(scratch->etag), "%s\"%s\"",
+             packed ? "W/" : "", id);
     snprintf(scratch->link, sizeof(scratch->link), "<?since=%s>; rel=\"next\"",
              id);
     answer_add(a, "ETag", str_of(scratch->etag));
     answer_add(a, "Link", str_of(scratch->link));
     if (gap)
         answer_add(a, "Penstock-Gap", STR("1"));
+}
+
+void batch_respond(struct exchange *x, struct answer_headers *a,
+                   const struct batch *b,
+                   const struct reader_settings *settings, bool accepts)
+{
+    bool packed = accepts && b->body.len >= settings->compress.min_bytes;
+    struct str body = buffer_str(&b->body);
+    struct batch_fields scratch;
+
+    /* Those who wait at one place get the same batch: it is packed once. */
+    if (packed)
+        body = gzip_shared(body, settings->compress.level);
+    if (body.p == NULL) {
+        feed_refuse(x, -ENOMEM);
+        return;
+    }
+    batch_fields(a, &scratch, b->id, b->gap, packed);
+    answer_add(a, "Content-Type", STR("application/json"));
+    if (packed)
+        answer_add(a, "Content-Encoding", STR("gzip"));
+    exchange_respond(x, 200, &a->headers, body.p, body.n);
 }

@@ -21,11 +21,19 @@ void batch_take(struct batch *b, struct reader *r,
                 const struct reader_settings *settings, bool gap);
 
 /* The fields of an answer that goes on from id: ETag, Link, Penstock-Gap.
- * scratch holds the values until the head is sent. */
+ * scratch holds the values until the head is sent.  packed: it is sent as gzip,
+ * so that its ETag is a weak one: a strong one would have to differ from the
+ * plain answer's (RFC 9110 8.8.3.3). */
 struct batch_fields {
-    char etag[ID_MAX + 2], link[ID_MAX + 32];
+    char etag[ID_MAX + 4], link[ID_MAX + 32];
 };
 void batch_fields(struct answer_headers *a, struct batch_fields *scratch,
-                  const char *id, bool gap);
+                  const char *id, bool gap, bool packed);
+
+/* Answers with a batch whose body is whole, and fields that lack only those of
+ * its content.  accepts: as feed_packs() said. */
+void batch_respond(struct exchange *x, struct answer_headers *a,
+                   const struct batch *b,
+                   const struct reader_settings *settings, bool accepts);
 
 #endif
