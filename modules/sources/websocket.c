@@ -12,6 +12,7 @@
 #include "hub/message.h"
 #include "modules.h"
 #include "proxy/backend.h"
+#include "wire/extension.h"
 #include "wire/websocket.h"
 
 #define KEY_OCTETS 16 /* RFC 6455 4.1 */
@@ -78,8 +79,11 @@ static void send_handshake(struct websocket_source *s,
     buffer_printf(&b,
                   "Connection: Upgrade\r\nUpgrade: websocket\r\n"
                   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n"
-                  "User-Agent: penstock\r\n\r\n",
-                  s->key);
+                  "User-Agent: penstock\r\n%s\r\n",
+                  s->key,
+                  source_settings(s->source)->compress
+                      ? "Sec-WebSocket-Extensions: " EXTENSION_OFFER "\r\n"
+                      : "");
     client_expect(s->client, false, true);
     client_send(s->client, b.data, b.len);
     buffer_fini(&b);
@@ -137,8 +141,25 @@ static void on_raw(struct client *c, char *data, size_t len)
     }
 }
 
+/* Whether what the backend chose was offered, and can be kept (RFC 7692 5). */
+static bool take_extension(struct websocket_source *s,
+                           const struct headers *headers)
+{
+    static const char name[] = "Sec-WebSocket-Extensions";
+    struct deflate_terms terms = {0};
+
+    if (headers_get(headers, name).p == NULL)
+        return true;
+    if (!source_settings(s->source)->compress ||
+        headers_get_only(headers, name).p == NULL ||
+        extension_accept(&terms, headers_get(headers, name)) < 0)
+        return false;
+    s->parser.deflate = terms.agreed;
+    return true;
+}
+
 /* NULL if the backend agreed (4.1), or else what is wrong. */
-static const char *judge(const struct websocket_source *s,
+static const char *judge(struct websocket_source *s,
                          const struct http_message *m)
 {
     struct str accept = headers_get(&m->headers, "Sec-WebSocket-Accept");
@@ -150,7 +171,7 @@ static const char *judge(const struct websocket_source *s,
     if (!headers_list_has(&m->headers, "Upgrade", "websocket") ||
         !str_eq(accept, str_of(want)))
         return "the backend's handshake has a wrong Sec-WebSocket-Accept";
-    if (headers_get(&m->headers, "Sec-WebSocket-Extensions").n > 0 ||
+    if (!take_extension(s, &m->headers) ||
         headers_get(&m->headers, "Sec-WebSocket-Protocol").n > 0)
         return "the backend chose what was not offered";
     return NULL;

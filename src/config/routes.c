@@ -411,6 +411,14 @@ void read_subscribe(struct loading *l, const struct node *n, void *into)
         r->source.subscribe = copy_text(l, text);
 }
 
+void read_source_compress(struct loading *l, const struct node *n, void *into)
+{
+    if (node_get(n->parent, "websocket") == NULL)
+        fault_at(l, n, "goes with \"websocket\" only");
+    else
+        ((struct route *)into)->source.compress = expect_boolean(l, n);
+}
+
 void read_source_publish(struct loading *l, const struct node *n, void *into)
 {
     if (expect(l, n, JSON_TRUE, ""))
@@ -643,7 +651,8 @@ static bool feeds_same(const struct route *a, const struct route *b)
 
     return text_same(x->type, y->type) && x->backend == y->backend &&
            text_same(x->path, y->path) &&
-           text_same(x->subscribe, y->subscribe) && x->when == y->when &&
+           text_same(x->subscribe, y->subscribe) &&
+           x->compress == y->compress && x->when == y->when &&
            x->linger_ms == y->linger_ms && x->idle_ms == y->idle_ms &&
            x->backoff_min_ms == y->backoff_min_ms &&
            x->backoff_max_ms == y->backoff_max_ms &&

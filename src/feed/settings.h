@@ -51,6 +51,7 @@ struct source_settings {
     const char *path;          /* template of the URL's path and query, with
                                 * {name} parts; begins with '/' */
     const char *subscribe;     /* first message of a WebSocket, or NULL */
+    bool compress;             /* a WebSocket is offered permessage-deflate */
     enum source_when when;
     uint64_t linger_ms;        /* stays open after the last reader */
     uint64_t idle_ms;          /* silence upstream before reconnecting; 0: never */

@@ -1,7 +1,10 @@
 """A backend's WebSocket as a source: we are its client (RFC 6455)."""
 
 import asyncio
+import base64
+import hashlib
 import threading
+import zlib
 
 import pytest
 import websockets
@@ -12,8 +15,9 @@ from clients import reader
 class WsBackend:
     """A WebSocket server in a thread; what it does is `script(connection)`."""
 
-    def __init__(self, script):
+    def __init__(self, script, compression=None):
         self.script = script
+        self.compression = compression
         self.connections = 0
         self.received = []
         self.closed = []
@@ -31,7 +35,7 @@ class WsBackend:
 
     async def _serve(self):
         self.server = await websockets.serve(self._handle, "127.0.0.1", 0,
-                                             compression=None)
+                                             compression=self.compression)
         self.port = self.server.sockets[0].getsockname()[1]
 
     async def _handle(self, ws):
@@ -53,8 +57,8 @@ class WsBackend:
 def ws_backend():
     made = []
 
-    def start(script):
-        made.append(WsBackend(script))
+    def start(script, **options):
+        made.append(WsBackend(script, **options))
         return made[-1]
     yield start
     for b in made:
@@ -80,6 +84,21 @@ def test_text_and_binary_come_in(penstock, ws_backend):
     with reader("websocket", p, "/feed").connect() as r:
         data = [m[2] for m in r.read(4)]
     assert data == ['{"n":9007199254740993}', b"\xff\x00\xfe", "plain", ""]
+
+
+def test_a_backend_may_deflate_where_it_is_offered(penstock, ws_backend):
+    texts = [f"{n} " + "word " * 1000 for n in range(5)]
+
+    async def script(b, ws):
+        b.received.append([e.name for e in ws.extensions])
+        for text in texts:
+            await ws.send(text)
+    for offers in (True, False):
+        b = ws_backend(script, compression="deflate")
+        p = penstock(config(b, compress=offers))
+        with reader("sse", p, "/feed").connect() as r:
+            assert [m[2] for m in r.read(5)] == texts
+        assert b.received == [["permessage-deflate"] if offers else []]
 
 
 def test_the_first_message_subscribes(penstock, ws_backend):
@@ -123,3 +142,51 @@ def test_fragments_are_one_message(penstock, ws_backend):
     p = penstock(config(ws_backend(script)))
     with reader("poll", p, "/feed").connect() as r:
         assert [m[2] for m in r.read(1)] == ["one message in pieces"]
+
+
+def upgrade(request, conn, extension, frame=b""):
+    """Agrees, chooses an extension, and sends one frame."""
+    key = request.headers["Sec-WebSocket-Key"].encode()
+    digest = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
+    conn.head(101, {"Connection": "Upgrade", "Upgrade": "websocket",
+                    "Sec-WebSocket-Accept":
+                        base64.b64encode(digest.digest()).decode(),
+                    "Sec-WebSocket-Extensions": extension})
+    conn.send(frame)
+
+
+OFFERED = ("permessage-deflate; server_no_context_takeover; "
+           "client_no_context_takeover")
+
+
+@pytest.mark.parametrize("answer", [
+    "foo",
+    "permessage-deflate",  # the server would keep its window
+    OFFERED + "; client_max_window_bits=10",
+    OFFERED + ", " + OFFERED,
+])
+def test_an_extension_that_was_not_offered_fails_the_connection(
+        penstock, backend, answer):
+    b = backend(lambda request, conn: upgrade(request, conn, answer,
+                                              b"\x81\x02no"))
+    p = penstock(config(b, compress=True))
+    with reader("sse", p, "/feed").connect() as r:
+        p.wait_for(lambda: len(b.requests) > 1, what="another try")
+        assert b.requests[0].headers["Sec-WebSocket-Extensions"] == OFFERED
+        assert r.nothing(0.1)
+    assert p.log_lines("the backend chose what was not offered")
+
+
+def test_a_backend_s_bomb_ends_at_the_limit(penstock, backend):
+    z = zlib.compressobj(9, zlib.DEFLATED, -15)
+    bomb = (z.compress(bytes(200 << 20)) + z.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    head = b"\xc2\x7f" + len(bomb).to_bytes(8, "big")
+    b = backend(lambda request, conn: upgrade(request, conn, OFFERED,
+                                              head + bomb))
+    p = penstock(config(b, compress=True, message="1MiB"))
+    before = p.rss()
+    with reader("sse", p, "/feed").connect() as r:
+        p.wait_for(lambda: len(b.requests) > 1, what="another try")
+        assert r.nothing(0.1)
+        assert p.rss() - before < 100 << 20
+    assert p.log_lines("inflates beyond the limit")

@@ -320,6 +320,9 @@ static const struct broken {
     {FEED("\"compress\": \"gzip\""),
      "f.json:2: routes[0].compress: must be true, false or an object such as "
      "{\"min\": \"256B\"}, not a string\n"},
+    {ROUTE("\"path\": \"/a\", \"source\": {\"sse\": \"app\", "
+           "\"compress\": true}"),
+     "f.json:2: routes[0].source.compress: goes with \"websocket\" only\n"},
     {FEED("\"compress\": {\"level\": 0}"),
      "f.json:2: routes[0].compress.level: out of range; allowed: from 1 to "
      "9\n"},
