@@ -242,11 +242,21 @@ static void fields_say_where_to_go_on(void **state)
     struct batch_fields scratch;
 
     answer_init(&a);
-    batch_fields(&a, &scratch, "00000001-7", false);
+    batch_fields(&a, &scratch, "00000001-7", false, false);
     assert_true(str_eq(field(&a, "ETag"), STR("\"00000001-7\"")));
     assert_true(str_eq(field(&a, "Link"),
                        STR("<?since=00000001-7>; rel=\"next\"")));
     assert_null(field(&a, "Penstock-Gap").p);
+}
+
+static void the_etag_of_what_is_packed_is_weak(void **state)
+{
+    struct answer_headers a;
+    struct batch_fields scratch;
+
+    answer_init(&a);
+    batch_fields(&a, &scratch, "00000001-7", false, true);
+    assert_true(str_eq(field(&a, "ETag"), STR("W/\"00000001-7\"")));
 }
 
 static void fields_of_the_longest_id_fit(void **state)
@@ -256,8 +266,8 @@ static void fields_of_the_longest_id_fit(void **state)
     struct batch_fields scratch;
 
     answer_init(&a);
-    batch_fields(&a, &scratch, longest, true);
-    assert_int_equal(field(&a, "ETag").n, strlen(longest) + 2);
+    batch_fields(&a, &scratch, longest, true, true);
+    assert_int_equal(field(&a, "ETag").n, strlen(longest) + 4);
     assert_true(str_eq(field(&a, "Link"),
                        STR("<?since=vvvvvvvv-18446744073709551615>; "
                            "rel=\"next\"")));
@@ -282,6 +292,7 @@ int main(void)
         CASE(a_gap_that_came_after_joining_is_said_too),
         CASE(without_memory_the_body_has_failed),
         CASE(fields_say_where_to_go_on),
+        CASE(the_etag_of_what_is_packed_is_weak),
         CASE(fields_of_the_longest_id_fit),
     };
 
