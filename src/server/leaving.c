@@ -5,17 +5,30 @@
 #include "net/worker.h"
 
 #define TURN_MS TIMER_TICK_MS
-/* 500 a second of each worker, who would be no crowd if they came back at once:
+/* Some 250 a second of each worker, who would be no crowd if they came back at once:
  * it is not for them that anybody should have to wait. */
 #define TURN_LEAST 10
+
+/* By the clock and not by the turn: those come late on a busy worker, and every
+ * other tick of the wheel at best. */
+static unsigned due_now(const struct leaving *l)
+{
+    uint64_t elapsed_us = worker_now_us() - l->began_us;
+    uint64_t due = elapsed_us < l->spread_us
+                       ? l->whole * elapsed_us / l->spread_us
+                       : l->whole;
+
+    return due > l->told + TURN_LEAST ? (unsigned)due - l->told : TURN_LEAST;
+}
 
 static void on_turn(struct timer *t)
 {
     struct leaving *l =
         (struct leaving *)((char *)t - offsetof(struct leaving, timer));
 
-    for (unsigned i = 0; i < l->each_turn && !LIST_EMPTY(&l->list); i++) {
+    for (unsigned n = due_now(l); n > 0 && !LIST_EMPTY(&l->list); n--) {
         l->count--;
+        l->told++;
         exchange_let_go(LIST_FIRST(&l->list));
     }
     if (LIST_EMPTY(&l->list))
@@ -39,12 +52,10 @@ void leaving_add(struct leaving *l, struct exchange *x)
 
 void leaving_begin(struct leaving *l, uint64_t spread_ms)
 {
-    uint64_t turns = spread_ms / TURN_MS;
-
-    l->each_turn = turns == 0 ? l->count
-                              : (unsigned)((l->count + turns - 1) / turns);
-    if (l->each_turn < TURN_LEAST)
-        l->each_turn = TURN_LEAST;
+    l->whole = l->count;
+    l->told = 0;
+    l->began_us = worker_now_us();
+    l->spread_us = spread_ms * 1000;
     if (!LIST_EMPTY(&l->list) && !timer_is_set(&l->timer))
         worker_timer_set(l->worker, &l->timer, 0);
 }

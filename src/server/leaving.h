@@ -11,7 +11,8 @@ struct leaving {
     struct worker *worker;
     struct exchange_list list; /* not yet told */
     unsigned count;            /* of them, at most */
-    unsigned each_turn;
+    unsigned whole, told;      /* since leaving_begin() */
+    uint64_t began_us, spread_us;
     struct timer timer;
 };
 

@@ -1,8 +1,12 @@
 """Tens of thousands of clients: what shows only with many, or in a long run."""
 
+import signal
+import time
+
 import pytest
 
 import load
+import raw
 
 pytestmark = [pytest.mark.load, pytest.mark.slow]
 KIB = 1024
@@ -75,3 +79,21 @@ def test_eighteen_thousand_idle_followers(penstock):
     if not load.sanitizer() and each >= 1000:
         assert after - before < 2 * each * 4 * KIB
     p.wait_for(lambda: p.channel("news")["readers"] == 0, 20, "all to be gone")
+
+
+def test_a_crowd_is_let_go_evenly_and_in_time(penstock):
+    p = penstock(quiet([{"path": "/news", "source": "publish",
+                         "transports": ["sse", "websocket"]}],
+                       limits={"drain_timeout": "10s", "drain_spread": "3s"}))
+    each = load.scaled(3000, 1000)
+    with load.Crowd(p, "/news") as crowd:
+        crowd.connect("sse", each)
+        crowd.connect("websocket", each)
+        began = time.monotonic()
+        p.signal(signal.SIGTERM)
+        raw.wait_for(lambda: crowd.status()["closed"] >= each / 2, 5, "some")
+        assert time.monotonic() - began > 0.3
+        assert p.process.wait(8) == 0
+        raw.wait_for(lambda: crowd.status()["closed"] == 2 * each, 5, "all")
+    p.stop()
+    assert not p.log_lines("drain.cut")

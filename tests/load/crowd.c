@@ -145,7 +145,8 @@ static void take_head_octet(struct follower *f, char octet)
 
 static void take_frame(struct follower *f)
 {
-    static const unsigned char pong[6] = {0x8a, 0x80}; /* mask 0 will do */
+    /* Masked by 0, which will do. */
+    static const unsigned char pong[6] = {0x8a, 0x80}, bye[6] = {0x88, 0x80};
 
     f->line[f->kept] = '\0';
     f->kept = 0;
@@ -159,6 +160,7 @@ static void take_frame(struct follower *f)
         peer_send(&f->peer, pong, sizeof(pong));
         break;
     case 0x88:
+        peer_send(&f->peer, bye, sizeof(bye));
         break; /* the end of the connection follows */
     default:
         die("follower %u: a frame that begins with %#x", f->index, f->head[0]);
