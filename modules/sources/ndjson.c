@@ -77,6 +77,7 @@ static int start(struct source *source)
         ndjson_parser_init(&s->parser, &parser_ops, s,
                            source_settings(source)->message_bytes);
     s->parser_ready = true;
+    s->parser.limit_bytes = source_settings(source)->message_bytes;
     return upstream_start(&s->upstream, source, &upstream_ops, STR_NONE);
 }
 

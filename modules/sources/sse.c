@@ -81,6 +81,7 @@ static int start(struct source *source)
         sse_parser_init(&s->parser, &parser_ops, s,
                         source_settings(source)->message_bytes);
     s->parser_ready = true;
+    s->parser.limit_bytes = source_settings(source)->message_bytes;
     return upstream_start(&s->upstream, source, &upstream_ops,
                           sse_parser_last_id(&s->parser));
 }

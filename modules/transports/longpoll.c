@@ -88,6 +88,11 @@ static void on_timeout(struct exchange *x)
     answer(x->handler);
 }
 
+static void on_renew(struct exchange *x, const void *settings)
+{
+    ((struct waiter *)x->handler)->settings = settings;
+}
+
 static void on_gone(struct exchange *x)
 {
     waiter_free(x->handler);
@@ -96,6 +101,7 @@ static void on_gone(struct exchange *x)
 static const struct exchange_ops waiter_exchange = {
     .timeout = on_timeout,
     .drain = on_timeout,
+    .renew = on_renew,
     .gone = on_gone,
 };
 

@@ -111,6 +111,7 @@ static const struct exchange_ops sse_exchange = {
     .drained = follower_on_drained,
     .timeout = follower_on_timeout,
     .drain = follower_on_drain,
+    .renew = follower_on_renew,
     .gone = follower_on_gone,
 };
 

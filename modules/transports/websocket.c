@@ -123,6 +123,9 @@ static void goodbye(struct follower *f, enum farewell why)
     case FAREWELL_ENDED:
         say_close(s, WS_GOING_AWAY, "the channel was deleted");
         break;
+    case FAREWELL_CHANGED:
+        say_close(s, WS_RESTART, "the route has changed");
+        break;
     case FAREWELL_AGED:
         say_close(s, WS_RESTART, "max_age: resume from your last id");
         break;
@@ -294,6 +297,7 @@ static const struct exchange_ops session_exchange = {
     .drained = follower_on_drained,
     .timeout = follower_on_timeout,
     .drain = follower_on_drain,
+    .renew = follower_on_renew,
     .gone = follower_on_gone,
 };
 

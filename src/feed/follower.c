@@ -553,7 +553,29 @@ void follower_on_timeout(struct exchange *x)
 
 void follower_on_drain(struct exchange *x)
 {
-    follower_leave(x->handler, FAREWELL_DRAIN);
+    struct follower *f = x->handler;
+
+    if (x->service->draining) {
+        follower_leave(f, FAREWELL_DRAIN);
+        return;
+    }
+    if (!f->ended)
+        log_close(f, "route-changed");
+    follower_leave(f, FAREWELL_CHANGED);
+}
+
+void follower_on_renew(struct exchange *x, const void *settings)
+{
+    struct follower *f = x->handler;
+    uint64_t life_ms = f->settings->life_ms;
+
+    f->settings = settings;
+    if (f->ended)
+        return;
+    if (f->settings->life_ms != life_ms)
+        begin_life(f);
+    if (!f->held)
+        set_timer(f, look_ms(f));
 }
 
 void follower_on_gone(struct exchange *x)

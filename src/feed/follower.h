@@ -15,6 +15,7 @@ enum farewell {
     FAREWELL_DRAIN,  /* the server stops: come back */
     FAREWELL_ENDED,  /* the channel was deleted */
     FAREWELL_BEHIND, /* too slow: come back with the cursor */
+    FAREWELL_CHANGED, /* its route was taken away, or is another one now */
     FAREWELL_AGED,   /* it was here for max_age: come back, the same way */
     FAREWELL_OWN,    /* the transport's own reason, which it keeps */
 };
@@ -87,6 +88,7 @@ void follower_end(struct follower *f);
 void follower_on_drained(struct exchange *x);
 void follower_on_timeout(struct exchange *x);
 void follower_on_drain(struct exchange *x);
+void follower_on_renew(struct exchange *x, const void *settings);
 void follower_on_gone(struct exchange *x);
 
 #endif

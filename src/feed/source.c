@@ -14,6 +14,7 @@
 #include "hub/channel.h"
 #include "hub/message.h"
 #include "net/worker.h"
+#include "proxy/backend.h"
 #include "wire/json.h"
 
 #define BATCH_MAX   64   /* messages gathered before they are appended */
@@ -42,8 +43,8 @@ static const char *const run_names[] = {
 /* Keys: (i) fixed; (l) under source_lock; the rest is its worker's. */
 struct source {
     const struct source_type *type;            /* (i) */
-    const struct source_settings *settings;    /* (i) */
-    struct snapshot *snapshot;              /* (i) a reference */
+    const struct source_settings *settings;
+    struct snapshot *snapshot;                 /* a reference: settings' */
     struct channel *channel;                   /* (i) a reference */
     struct worker *worker;                     /* (i) */
     struct str path;                           /* (i) in bytes[] */
@@ -51,6 +52,7 @@ struct source {
     struct note note;                          /* "look at the readers" */
     bool note_posted;                          /* (l) */
     bool fresh_reader;                         /* (l) one has come since */
+    bool retired;                              /* (l) to be freed by the note */
     struct source *next, **prev;               /* (l) of all_sources */
     struct timer retry, linger;
     enum source_run run;                       /* written under (l) as well */
@@ -261,15 +263,18 @@ static void run_note(struct note *note)
 {
     struct source *s =
         (struct source *)((char *)note - offsetof(struct source, note));
-    bool fresh, stopped;
+    bool fresh, stopped, retired;
 
     pthread_mutex_lock(&source_lock);
     s->note_posted = false;
+    retired = s->retired;
     fresh = s->fresh_reader;
     s->fresh_reader = false;
     stopped = stopping;
     pthread_mutex_unlock(&source_lock);
-    if (!stopped)
+    if (retired)
+        free_source(s);
+    else if (!stopped)
         look(s, fresh);
 }
 
@@ -383,6 +388,16 @@ static struct source *next_here(struct source *s)
     return s;
 }
 
+bool source_exists(struct channel *channel)
+{
+    bool exists;
+
+    pthread_mutex_lock(&source_lock);
+    exists = channel->source != NULL;
+    pthread_mutex_unlock(&source_lock);
+    return exists;
+}
+
 /* Sources stay listed until source_fini(), so the list may be walked with the
  * lock let go in between. */
 void source_stop_here(void)
@@ -401,6 +416,120 @@ void source_stop_here(void)
         pthread_mutex_lock(&source_lock);
         s = next_here(s->next);
         pthread_mutex_unlock(&source_lock);
+    }
+}
+
+/* ---- another configuration ------------------------------------------------ */
+
+static bool text_same(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool servers_same(const struct backend *a, const struct backend *b)
+{
+    if (a->server_count != b->server_count)
+        return false;
+    for (unsigned i = 0; i < a->server_count; i++)
+        if (a->servers[i].port != b->servers[i].port ||
+            strcmp(a->servers[i].host, b->servers[i].host) != 0)
+            return false;
+    return true;
+}
+
+/* The same stream, wherever its servers are now: what was had of it counts. */
+static bool is_same_stream(const struct source *s,
+                           const struct source_settings *settings,
+                           struct str path)
+{
+    return strcmp(settings->type, s->type->name) == 0 &&
+           strcmp(settings->backend->name, s->settings->backend->name) == 0 &&
+           str_eq(path, s->path);
+}
+
+/* Whether a connection that began with a is none that b would have made.  What
+ * else there is to set is looked at as it is needed. */
+static bool needs_restart(const struct source_settings *a,
+                          const struct source_settings *b)
+{
+    return !servers_same(a->backend, b->backend) ||
+           !text_same(a->subscribe, b->subscribe) ||
+           a->message_bytes != b->message_bytes;
+}
+
+static void restart(struct source *s)
+{
+    halt(s);
+    worker_timer_clear(s->worker, &s->retry);
+    s->failures = 0;
+    become(s, SOURCE_IDLE);
+    log_info("source.close", "%s reason=reload", s->label);
+}
+
+static void adopt(struct source *s, struct snapshot *snapshot,
+                  const struct source_settings *settings)
+{
+    if (s->run != SOURCE_IDLE && s->run != SOURCE_OVER &&
+        needs_restart(s->settings, settings))
+        restart(s);
+    s->settings = settings;
+    snapshot_unref(&s->snapshot);
+    s->snapshot = snapshot_ref(snapshot);
+    look(s, false);
+}
+
+/* Its channel goes on without it.  A note may be on its way to it still. */
+static void retire(struct source *s)
+{
+    bool posted;
+
+    halt(s);
+    worker_timer_clear(s->worker, &s->retry);
+    worker_timer_clear(s->worker, &s->linger);
+    become(s, SOURCE_IDLE);
+    log_info("source.close", "%s reason=reload", s->label);
+    pthread_mutex_lock(&source_lock);
+    unlist(s);
+    posted = s->note_posted;
+    s->retired = true;
+    pthread_mutex_unlock(&source_lock);
+    if (!posted)
+        free_source(s);
+}
+
+static void replace(struct source *s, struct snapshot *snapshot,
+                    const struct source_settings *settings, struct str path)
+{
+    struct channel *c = channel_ref(s->channel);
+
+    retire(s);
+    if (settings != NULL &&
+        (settings->when == WHEN_ALWAYS || atomic_load(&c->readers) > 0))
+        source_ensure(c, snapshot, settings, path);
+    channel_unref(&c);
+}
+
+void source_revise_here(struct snapshot *snapshot, source_plan_fn *plan,
+                        void *arg)
+{
+    struct source *s, *next;
+
+    pthread_mutex_lock(&source_lock);
+    s = stopping ? NULL : next_here(all_sources);
+    pthread_mutex_unlock(&source_lock);
+    for (; s != NULL; s = next) {
+        struct buffer path = {0};
+        const struct source_settings *settings = plan(arg, s->channel, &path);
+
+        pthread_mutex_lock(&source_lock);
+        next = next_here(s->next);
+        pthread_mutex_unlock(&source_lock);
+        if (settings != NULL &&
+            is_same_stream(s, settings, buffer_str(&path)))
+            adopt(s, snapshot, settings);
+        else
+            replace(s, snapshot, settings, buffer_str(&path));
+        buffer_fini(&path);
     }
 }
 

@@ -65,6 +65,17 @@ void source_setup(const struct source_type *const *types,
  * happens for the type "publish".  path is copied.  Any worker. */
 void source_ensure(struct channel *channel, struct snapshot *snapshot,
                    const struct source_settings *settings, struct str path);
+bool source_exists(struct channel *channel);
+/* What the source of channel is to be from now on, its URL's path and query in
+ * path, which is empty; NULL: there is to be none. */
+typedef const struct source_settings *source_plan_fn(void *arg,
+                                                     struct channel *channel,
+                                                     struct buffer *path);
+/* Asks plan, whose answers are part of snapshot, about each source of this
+ * worker.  One of the same type and URL goes on, with its connection where that
+ * can be; others make room for a new one, or for none. */
+void source_revise_here(struct snapshot *snapshot, source_plan_fn *plan,
+                        void *arg);
 /* On a worker that is about to stop: ends the sources that run there.  None
  * starts anywhere from then on. */
 void source_stop_here(void);

@@ -44,7 +44,8 @@ static void log_access(const struct exchange *x)
 
 void exchange_stay(struct exchange *x)
 {
-    assert(x->busy && !x->staying && x->ops->drain != NULL);
+    assert(x->busy && !x->staying && x->ops->drain != NULL &&
+           x->ops->renew != NULL);
     LIST_INSERT_HEAD(x->service->readers, x, link);
     x->staying = true;
 }

@@ -35,6 +35,9 @@ struct exchange_ops {
     /* The server stops, or (if x->service does not drain) what x is about is
      * no more: end soon. */
     void (*drain)(struct exchange *x);
+    /* Another configuration is in force, and settings are what those that x
+     * began with are there; the old ones are about to go.  Of those that stay. */
+    void (*renew)(struct exchange *x, const void *settings);
     /* The client went away, or sent what it must not, before the end. */
     void (*gone)(struct exchange *x);
 };
@@ -96,12 +99,14 @@ struct exchange {
     LIST_ENTRY(exchange) link;      /* while it stays */
     struct snapshot *snapshot;      /* a reference, or NULL: what the handler's
                                      * settings are part of */
+    const void *about;              /* the service's: what of its settings */
     const char *route;              /* for the log: the path as configured */
     struct headers extra;           /* whoever dispatches: fields of every answer;
                                      * see exchange_replaces() */
     uint64_t started_us;
     uint64_t sent_bytes;            /* of the body, as the handler wrote it */
     uint16_t status;                /* 0 until the head is sent */
+    uint8_t kind;                   /* the service's: how it is answered */
     bool busy;                      /* made, and not yet finished */
     bool chunked;                   /* the body is sent in chunks */
     bool hold_head;                 /* set before exchange_start(): see there */
@@ -172,7 +177,7 @@ void exchange_set_dead_after(struct exchange *x, uint64_t ms);
 void exchange_set_prompt(struct exchange *x);
 /* From here on x waits for what may never come, so it has to be let go where
  * there is a reason to: it is listed in the service's readers until it is
- * finished.  Its ops have drain. */
+ * finished.  Its ops have drain and renew. */
 void exchange_stay(struct exchange *x);
 /* Unlists x and tells it to end soon (ops->drain). */
 void exchange_let_go(struct exchange *x);

@@ -95,6 +95,13 @@ int hub_delete(struct hub *hub, struct str name)
     return 0;
 }
 
+void hub_set_limit(struct hub *hub, unsigned channels_max)
+{
+    pthread_rwlock_wrlock(&hub->lock);
+    hub->channels_max = channels_max;
+    pthread_rwlock_unlock(&hub->lock);
+}
+
 void hub_each(struct hub *hub, void (*each)(struct channel *c, void *arg),
               void *arg)
 {

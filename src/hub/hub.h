@@ -12,7 +12,7 @@ struct hub {
     pthread_rwlock_t lock;
     struct channel *table;   /* under lock */
     unsigned workers;        /* at most 64 */
-    unsigned channels_max;
+    unsigned channels_max;   /* under lock */
     hub_post_fn *post;
     void *post_arg;
 };
@@ -31,6 +31,9 @@ int hub_channel(struct hub *hub, struct str name,
                 const struct history_bounds *bounds, struct channel **out);
 /* Unlists and ends a channel.  0 or -ENOENT. */
 int hub_delete(struct hub *hub, struct str name);
+
+/* Any thread; more than there are already is never too few. */
+void hub_set_limit(struct hub *hub, unsigned channels_max);
 
 /* Calls each with every channel, the hub locked for reading: be short. */
 void hub_each(struct hub *hub, void (*each)(struct channel *c, void *arg),

@@ -186,6 +186,15 @@ struct listener *listener_new(struct worker *w, int fd,
     return l;
 }
 
+void listener_empty(struct listener *l)
+{
+    int client;
+
+    while ((client = accept4(l->fd, NULL, NULL,
+                             SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+        l->accept(l->arg, client);
+}
+
 void listener_set_rate(struct listener *l, const struct rate *rate,
                        uint64_t *bucket)
 {

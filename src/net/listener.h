@@ -36,6 +36,9 @@ struct listener *listener_new(struct worker *w, int fd,
  * in the kernel's queue. */
 void listener_set_rate(struct listener *l, const struct rate *rate,
                        uint64_t *bucket);
+/* Takes all who wait now, however many may come in a second: before closing,
+ * which would throw them out. */
+void listener_empty(struct listener *l);
 /* Stops and closes.  On its worker, or when that has ended. */
 void listener_free(struct listener *l);
 

@@ -329,8 +329,10 @@ static void open_transport(struct exchange *x, const struct route *r,
     kind = select_transport(x->request, r, feed);
     if (kind == KIND_N)
         refuse_transport(x, r);
-    else
+    else {
+        x->kind = (uint8_t)kind;
         modules_transport(kind_names[kind])->open(x, feed);
+    }
 }
 
 /* A request that is one of many, and not a reader that stays. */
@@ -416,6 +418,7 @@ void serve_client(struct exchange *x)
         exchange_problem(x, 404, NULL, "no route serves this path");
         return;
     }
+    x->about = r;
     x->route = r->path;
     if (cors_begin(x, r))
         return;

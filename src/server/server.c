@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #include "net/listener.h"
 #include "proxy/backend.h"
 #include "server/drain.h"
+#include "server/reload.h"
 #include "server/throttle.h"
 
 /* Descriptors that are not clients': listeners, logs, event loops, backends. */
@@ -81,7 +83,7 @@ static const char *admit(struct server_worker *part, int fd,
     return "limits.per_address";
 }
 
-static void accept_client(void *arg, int fd)
+void server_accept_client(void *arg, int fd)
 {
     struct server_worker *part = arg;
     struct guest *guest;
@@ -93,103 +95,20 @@ static void accept_client(void *arg, int fd)
         on_client_closed(&part->http, guest);
 }
 
-static void accept_admin(void *arg, int fd)
+void server_accept_admin(void *arg, int fd)
 {
     http1_accept(fd, &((struct server_worker *)arg)->admin, NULL);
 }
 
 /* Connections to backends that are kept for later are what every worker can
  * spare. */
-static void on_starved(void *arg)
+void server_starved(void *arg)
 {
     struct server *s = ((struct server_worker *)arg)->server;
 
     for (unsigned i = 0; i < s->worker_count; i++)
         if (!atomic_exchange(&s->parts[i].spare_due, true))
             worker_post(s->workers[i], &s->parts[i].spare_note);
-}
-
-static void log_listen_failed(const struct config_address *a, int error)
-{
-    errno = error;
-    log_error("listen.failed", "address=%s error=\"%m\"", a->text);
-}
-
-/* One listening socket of one worker.  0 or -1; port 0 becomes the one had. */
-static int listen_on(struct server_worker *part, const struct config_address *a,
-                     uint16_t *port, listener_accept_fn *accept)
-{
-    int fd = listener_bind(a->host, port);
-    struct listener *l;
-
-    if (fd < 0) {
-        log_listen_failed(a, -fd);
-        return -1;
-    }
-    l = listener_new(part->worker, fd, accept, on_starved, part);
-    if (l == NULL) {
-        close(fd);
-        return -1;
-    }
-    if (accept == accept_client)
-        listener_set_rate(l, &part->accept_rate, &part->accept_bucket);
-    part->listeners[part->listener_count++] = l;
-    return 0;
-}
-
-static void log_listen(const struct config_address *a, uint16_t port,
-                       const char *kind)
-{
-    const char *host = a->host != NULL ? a->host : "*";
-    bool v6 = strchr(host, ':') != NULL;
-
-    log_info("listen", v6 ? "address=[%s]:%u kind=%s" : "address=%s:%u kind=%s",
-             host, port, kind);
-}
-
-/* Whether nobody listens there already.  All are asked before any is taken:
- * ours may share a port. */
-static bool are_free(const struct config_address *a, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        int rc = listener_probe(a[i].host, a[i].port);
-
-        if (rc < 0) {
-            log_listen_failed(&a[i], -rc);
-            return false;
-        }
-    }
-    return true;
-}
-
-static int open_listeners(struct server *s)
-{
-    if (!are_free(s->config->listen, s->config->listen_count) ||
-        (s->config->admin != NULL && !are_free(s->config->admin, 1)))
-        return -1;
-    for (unsigned i = 0; i < s->config->listen_count; i++) {
-        const struct config_address *a = &s->config->listen[i];
-        uint16_t port = a->port;
-
-        for (unsigned k = 0; k < s->worker_count; k++)
-            if (listen_on(&s->parts[k], a, &port, accept_client) < 0)
-                return -1;
-        log_listen(a, port, "http");
-    }
-    if (s->config->admin != NULL) {
-        uint16_t port = s->config->admin->port;
-
-        if (listen_on(&s->parts[0], s->config->admin, &port, accept_admin) < 0)
-            return -1;
-        log_listen(s->config->admin, port, "admin");
-    }
-    return 0;
-}
-
-static void close_listeners(struct server_worker *part)
-{
-    while (part->listener_count > 0)
-        listener_free(part->listeners[--part->listener_count]);
 }
 
 /* ---- the parts ----------------------------------------------------------------- */
@@ -218,28 +137,16 @@ static void set_accept_rate(struct server_worker *part)
     };
 }
 
+void server_configure_part(struct server_worker *part)
+{
+    set_limits(&part->http, part->config);
+    set_limits(&part->admin, part->config);
+    set_accept_rate(part);
+}
+
 static struct server_worker *of_note(struct note *n, size_t offset)
 {
     return (struct server_worker *)((char *)n - offset);
-}
-
-/* A channel with a source that always runs needs no reader. */
-static void start_always(struct server_worker *part, const struct route *r)
-{
-    struct history_bounds bounds = server_bounds(r);
-    struct channel *c;
-
-    if (r->channel_text == NULL || r->source.when != WHEN_ALWAYS)
-        return;
-    if (hub_channel(&part->server->hub, str_of(r->channel_text), &bounds,
-                    &c) < 0) {
-        log_error("source.failed", "channel=%s reason=\"no room\"",
-                  r->channel_text);
-        return;
-    }
-    source_ensure(c, &part->config->snapshot, &r->source,
-                  str_of(r->source.path));
-    channel_unref(&c);
 }
 
 static void begin_part(struct note *n)
@@ -247,37 +154,7 @@ static void begin_part(struct note *n)
     struct server_worker *part =
         of_note(n, offsetof(struct server_worker, begin_note));
 
-    for (unsigned i = 0; i < part->config->route_count; i++)
-        start_always(part, &part->config->routes[i]);
-}
-
-/* With a reference for the caller: another reload may drop next's own. */
-static struct config *next_config(struct server *s)
-{
-    struct config *next;
-
-    pthread_mutex_lock(&s->next_lock);
-    next = config_ref(s->next);
-    pthread_mutex_unlock(&s->next_lock);
-    return next;
-}
-
-static void reload_part(struct note *n)
-{
-    struct server_worker *part =
-        of_note(n, offsetof(struct server_worker, reload_note));
-    struct config *next;
-
-    /* First: what is reloaded from here on posts the note again. */
-    atomic_store(&part->reload_due, false);
-    next = next_config(part->server);
-    config_unref(&part->config);
-    part->config = next;
-    set_limits(&part->http, next);
-    set_limits(&part->admin, next);
-    set_accept_rate(part);
-    if (part == part->server->parts)
-        begin_part(&part->begin_note);
+    reload_start_sources(part);
 }
 
 static void spare_part(struct note *n)
@@ -294,7 +171,7 @@ static void drain_note(struct note *n)
     struct server_worker *part =
         of_note(n, offsetof(struct server_worker, drain_note));
 
-    close_listeners(part);
+    listen_close(part);
     drain_part(part);
 }
 
@@ -323,13 +200,11 @@ static int make_part(struct server *s, unsigned index)
         .arg = part,
         .readers = &part->readers,
     };
-    set_limits(&part->http, s->config);
-    set_limits(&part->admin, s->config);
-    set_accept_rate(part);
+    server_configure_part(part);
     part->begin_note.run = begin_part;
-    part->reload_note.run = reload_part;
     part->spare_note.run = spare_part;
     part->drain_note.run = drain_note;
+    reload_init_part(part);
     return 0;
 }
 
@@ -377,12 +252,28 @@ static void apply_logging(const struct config *c)
     accesslog_setup((enum access_log_form)c->log.access);
 }
 
+void server_configure(struct server *s, const struct config *config)
+{
+    apply_logging(config);
+    atomic_store(&s->clients_max, clients_max(config, s->descriptors));
+    hub_set_limit(&s->hub, config->limits.channels);
+}
+
+static int listen_all(struct server *s)
+{
+    if (listen_prepare(s, NULL, s->config) < 0)
+        return -1;
+    for (unsigned i = 0; i < s->worker_count; i++)
+        listen_apply(&s->parts[i]);
+    listen_done(s);
+    return 0;
+}
+
 static int server_init(struct server *s, struct config *config)
 {
     unsigned descriptors = raise_descriptors();
 
-    *s = (struct server){.config = config_ref(config)};
-    pthread_mutex_init(&s->next_lock, NULL);
+    *s = (struct server){.config = config_ref(config), .reload_fd = -1};
     apply_logging(config);
     s->started_us = clock_now_us();
     s->descriptors = descriptors;
@@ -396,13 +287,15 @@ static int server_init(struct server *s, struct config *config)
     s->throttle = throttle_new();
     s->parts = calloc(s->worker_count, sizeof(*s->parts));
     s->workers = calloc(s->worker_count, sizeof(*s->workers));
-    if (s->parts == NULL || s->workers == NULL || s->throttle == NULL)
+    s->reload_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->parts == NULL || s->workers == NULL || s->throttle == NULL ||
+        s->reload_fd < 0)
         return -1;
     for (unsigned i = 0; i < s->worker_count; i++)
         if (make_part(s, i) < 0)
             return -1;
     source_setup(modules_sources, s->workers, s->worker_count);
-    return open_listeners(s);
+    return listen_all(s);
 }
 
 static int start_workers(struct server *s)
@@ -421,16 +314,18 @@ static void server_fini(struct server *s)
         if (s->parts[i].worker != NULL)
             worker_join(s->parts[i].worker);
     for (unsigned i = 0; s->parts != NULL && i < s->worker_count; i++) {
-        close_listeners(&s->parts[i]);
+        listen_close(&s->parts[i]);
         if (s->parts[i].worker != NULL)
             worker_free(s->parts[i].worker);
         config_unref(&s->parts[i].config);
     }
     source_fini();
     hub_fini(&s->hub);
+    listen_done(s);
     config_unref(&s->next);
     config_unref(&s->config);
-    pthread_mutex_destroy(&s->next_lock);
+    if (s->reload_fd >= 0)
+        close(s->reload_fd);
     guests_fini(&s->guests);
     throttle_free(s->throttle);
     free(s->parts);
@@ -439,65 +334,6 @@ static void server_fini(struct server *s)
 }
 
 /* ---- signals --------------------------------------------------------------------- */
-
-static void set_bounds(struct channel *c, void *arg)
-{
-    const struct route *r = config_route_of_channel(arg, str_of(c->name), NULL);
-    struct history_bounds bounds;
-
-    if (r == NULL)
-        return;
-    bounds = server_bounds(r);
-    channel_set_bounds(c, &bounds);
-}
-
-static void warn_of_fixed(const struct config *old, const struct config *new)
-{
-    bool same = old->listen_count == new->listen_count &&
-                old->workers == new->workers;
-
-    for (unsigned i = 0; same && i < old->listen_count; i++)
-        same = strcmp(old->listen[i].text, new->listen[i].text) == 0;
-    if (!same)
-        log_warn("reload", "listen=kept reason=\"listen and workers change "
-                           "with a restart only\"");
-}
-
-/* A note is in a mailbox once: a worker that has not yet come to the last
- * reload gets this one with it. */
-static void hand_out(struct server *s, struct config *next)
-{
-    pthread_mutex_lock(&s->next_lock);
-    config_unref(&s->next);
-    s->next = config_ref(next);
-    pthread_mutex_unlock(&s->next_lock);
-    for (unsigned i = 0; i < s->worker_count; i++)
-        if (!atomic_exchange(&s->parts[i].reload_due, true))
-            worker_post(s->workers[i], &s->parts[i].reload_note);
-}
-
-static void reload(struct server *s)
-{
-    struct buffer errors = {0};
-    struct config *next = NULL;
-
-    if (config_load(&next, s->config->file, &errors) < 0) {
-        log_error("reload.failed", "file=%s config=unchanged", s->config->file);
-        if (errors.len > 0 && write(STDERR_FILENO, errors.data, errors.len) < 0)
-            log_debug("reload.failed", "error=\"%m\"");
-        buffer_fini(&errors);
-        return;
-    }
-    buffer_fini(&errors);
-    warn_of_fixed(s->config, next);
-    apply_logging(next);
-    hub_each(&s->hub, set_bounds, next);
-    atomic_store(&s->clients_max, clients_max(next, s->descriptors));
-    hand_out(s, next);
-    config_unref(&s->config);
-    s->config = next;
-    log_info("reload", "file=%s routes=%u", next->file, next->route_count);
-}
 
 static void terminate(struct server *s, int signal)
 {
@@ -518,10 +354,15 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 
     while (read(fd, &info, sizeof(info)) == sizeof(info)) {
         if (info.ssi_signo == SIGHUP)
-            reload(arg);
+            reload_begin(arg);
         else
             terminate(arg, (int)info.ssi_signo);
     }
+}
+
+static void on_reloaded(evutil_socket_t fd, short what, void *arg)
+{
+    reload_end(arg);
 }
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
@@ -533,7 +374,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
  * then needs no care for what it interrupts. */
 struct watch {
     struct event_base *base;
-    struct event *signals, *sweep;
+    struct event *signals, *sweep, *reloaded;
     sigset_t set;
     int fd;
 };
@@ -560,6 +401,14 @@ static int watch_init(struct watch *w, struct server *s)
     return 0;
 }
 
+/* Once there is a server to be reloaded. */
+static int watch_reloads(struct watch *w, struct server *s)
+{
+    w->reloaded = event_new(w->base, s->reload_fd, EV_READ | EV_PERSIST,
+                            on_reloaded, s);
+    return w->reloaded == NULL ? -1 : event_add(w->reloaded, NULL);
+}
+
 /* From here on a second signal ends us at once. */
 static void watch_fini(struct watch *w)
 {
@@ -568,6 +417,8 @@ static void watch_fini(struct watch *w)
         event_free(w->signals);
     if (w->sweep != NULL)
         event_free(w->sweep);
+    if (w->reloaded != NULL)
+        event_free(w->reloaded);
     if (w->fd >= 0)
         close(w->fd);
     if (w->base != NULL)
@@ -586,6 +437,8 @@ int server_run(struct config *config)
     rc = watch_init(&watch, &s);
     if (rc == 0)
         rc = server_init(&s, config);
+    if (rc == 0)
+        rc = watch_reloads(&watch, &s);
     if (rc == 0)
         rc = start_workers(&s);
     while (rc == 0 && !atomic_load(&s.draining))

@@ -9,8 +9,8 @@
 #include "config/config.h"
 #include "server/guests.h"
 #include "server/leaving.h"
+#include "server/listen.h"
 
-struct listener;
 struct throttle;
 
 struct server;
@@ -21,13 +21,13 @@ struct server_worker {
     struct worker *worker;
     struct config *config; /* a reference: the one that new requests see */
     struct service http, admin;
-    struct listener *listeners[CONFIG_LISTEN_MAX + 1];
-    unsigned listener_count;
+    struct door doors[LISTEN_MAX];
+    unsigned door_count;
     struct rate accept_rate; /* this worker's share */
     uint64_t accept_bucket;
-    struct note begin_note, reload_note, spare_note, drain_note;
-    atomic_bool reload_due; /* reload_note is in the mailbox */
-    atomic_bool spare_due;  /* spare_note is */
+    struct note begin_note, spare_note, drain_note;
+    struct note reload_note, sources_note; /* reload.c's, one after the other */
+    atomic_bool spare_due; /* spare_note is in the mailbox */
     struct exchange_list readers; /* those that stay, but for the next */
     struct leaving leaving;       /* and those that are to go */
     struct timer drain_timer;
@@ -47,9 +47,12 @@ struct server {
     unsigned descriptors;
     struct guests guests;
     struct throttle *throttle;
-    pthread_mutex_t next_lock;
-    struct config *next;            /* under next_lock; a reference, or NULL:
-                                     * what reload_note brings */
+    struct config *next;            /* a reference, or NULL: a reload is under
+                                     * way, and changes it when it is over */
+    bool reload_again;              /* the main thread's: one has to follow */
+    atomic_uint reload_left;        /* workers that are not done with a note */
+    int reload_fd;                  /* an eventfd: they all are with both */
+    struct openings openings;       /* fixed while workers apply it */
     atomic_bool ready, draining;
     atomic_uint parts_with_readers; /* while draining */
     uint64_t started_us;
@@ -73,6 +76,16 @@ static inline struct server_worker *server_part(const struct exchange *x)
 
 /* admin.c: publishing, what there is, health. */
 void serve_admin(struct exchange *x);
+
+/* Applies what is neither a route's nor a worker's; the main thread. */
+void server_configure(struct server *s, const struct config *config);
+/* Applies part->config to what the part's connections see. */
+void server_configure_part(struct server_worker *part);
+/* A connection has come; arg is the part. */
+void server_accept_client(void *arg, int fd);
+void server_accept_admin(void *arg, int fd);
+/* There are no descriptors left. */
+void server_starved(void *arg);
 
 /* What a route says of history, as the hub takes it. */
 struct history_bounds server_bounds(const struct route *r);

@@ -126,11 +126,14 @@ static const struct source_type publish_type = {.name = "publish"};
 static const struct source_type *const types[] = {&publish_type, NULL};
 static const struct source_settings no_source = {.type = "publish"};
 static struct exchange_list staying;
-static const struct service service = {.readers = &staying};
+static const struct service service = {
+    .readers = &staying, .draining = true,
+};
 static const struct exchange_ops told = {
     .drained = follower_on_drained,
     .timeout = follower_on_timeout,
     .drain = follower_on_drain,
+    .renew = follower_on_renew,
     .gone = follower_on_gone,
 };
 static const struct http_message request;
@@ -502,6 +505,46 @@ static void who_does_not_take_the_end_is_cut(void **state)
     assert_int_equal(fails, 1);
 }
 
+static void max_age_is_the_end_whatever_comes(void **state)
+{
+    settings.life_ms = 10000;
+    begin(from_now);
+    assert_in_range(timer_ms, 8000, 10001);
+    timeout_after(7000);
+    assert_int_equal(finishes, 0);
+    publish(news, 1);
+    assert_in_range(timer_ms, 1000, 3001);
+    timeout_after(3001);
+    assert_seen("1<bye!>");
+    assert_int_equal(finishes, 1);
+}
+
+static void new_settings_are_looked_at_at_once(void **state)
+{
+    struct reader_settings other = settings;
+
+    begin(from_now);
+    assert_int_equal(timer_ms, 15000);
+    other.heartbeat_ms = 1000;
+    follower_on_renew(&x, &other);
+    assert_int_equal(timer_ms, 1000);
+    timeout_after(1000);
+    assert_seen("<beat>");
+}
+
+static void a_new_max_age_begins_with_them(void **state)
+{
+    struct reader_settings other = settings;
+
+    settings.life_ms = 10000;
+    begin(from_now);
+    follower_on_renew(&x, &other);
+    assert_int_equal(timer_ms, 15000);
+    settings.life_ms = 5000;
+    follower_on_renew(&x, &settings);
+    assert_in_range(timer_ms, 4000, 5001);
+}
+
 static void a_deleted_channel_is_the_end(void **state)
 {
     struct world *w = *state;
@@ -560,6 +603,9 @@ int main(void)
         CASE(the_end_is_said_after_what_has_come),
         CASE(the_end_waits_for_a_full_socket),
         CASE(who_does_not_take_the_end_is_cut),
+        CASE(max_age_is_the_end_whatever_comes),
+        CASE(new_settings_are_looked_at_at_once),
+        CASE(a_new_max_age_begins_with_them),
         CASE(a_deleted_channel_is_the_end),
         CASE(without_memory_for_a_mark_it_is_cut),
         CASE(without_memory_for_a_message_it_is_cut),
