@@ -35,6 +35,8 @@ struct http1 {
     const struct service *service;
     void *guest;             /* the service's: told when we close */
     size_t unwanted_bytes;
+    uint64_t due_us;         /* the handler's deadline, while the body's is
+                              * set; 0: none */
     bool processing;         /* process() is on the stack */
     bool paused;             /* the handler asked us not to read */
     bool finished;           /* its answer is complete, its body perhaps not */
@@ -88,6 +90,7 @@ static void next_request(struct http1 *h)
     exchange_end(&h->exchange);
     h->finished = false;
     h->paused = false;
+    h->due_us = 0;
     h->unwanted_bytes = 0;
     if (!keep_alive) {
         conn_linger(&h->conn);
@@ -150,13 +153,26 @@ static int on_body(void *arg, const char *data, size_t len)
     return h->finished ? -ECONNABORTED : 0;
 }
 
+/* The body is there: its deadline makes room for the handler's. */
+static void set_handler_timer(struct http1 *h)
+{
+    uint64_t now_us = clock_now_us();
+
+    if (h->due_us == 0)
+        conn_set_timer(&h->conn, 0);
+    else
+        conn_set_timer(&h->conn, h->due_us > now_us
+                                     ? (h->due_us - now_us) / 1000 + 1
+                                     : 1);
+}
+
 static int on_end(void *arg)
 {
     struct http1 *h = arg;
     struct exchange *x = &h->exchange;
 
     if (!x->request_done && !h->finished)
-        conn_set_timer(&h->conn, 0); /* the body's; else it is the handler's */
+        set_handler_timer(h);
     x->request_done = true;
     if (h->finished)
         return 0;
@@ -663,6 +679,7 @@ static void h1_follow(struct exchange *x)
 {
     struct http1 *h = of_exchange(x);
 
+    x->request_done = true; /* a body that it may have is not waited for */
     if (!h->processing)
         free_parser(h);
 }
@@ -692,7 +709,11 @@ static void h1_read(struct exchange *x, bool on)
 
 static void h1_set_timer(struct exchange *x, uint64_t delay_ms)
 {
-    conn_set_timer(&of_exchange(x)->conn, delay_ms);
+    struct http1 *h = of_exchange(x);
+
+    h->due_us = delay_ms == 0 ? 0 : clock_now_us() + delay_ms * 1000;
+    if (x->request_done)
+        conn_set_timer(&h->conn, delay_ms);
 }
 
 static size_t h1_pending(const struct exchange *x)

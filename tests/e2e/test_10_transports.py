@@ -475,6 +475,30 @@ def test_an_empty_long_poll_with_an_etag_is_304(penstock):
     assert next_cursor(answer) == id
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_long_poll_with_a_body_ends_in_time(penstock, late):
+    p = penstock(news())
+    with p.client() as c:
+        c.send_request("GET", "/news", {"Prefer": "wait=1",
+                                        "Content-Length": "3"})
+        if late:
+            threading.Timer(0.2, c.send, (b"abc",)).start()
+        else:
+            c.send(b"abc")
+        assert c.response().status == 204
+
+
+def test_a_stream_whose_request_has_a_body_has_heartbeats(penstock):
+    p = penstock(news(heartbeat="200ms"))
+    with p.client() as c:
+        c.send_request("GET", "/news", {"Accept": "text/event-stream",
+                                        "Content-Length": "3"})
+        assert c.head().status == 200
+        c.send(b"abc")
+        for _ in range(3):
+            c.stream.read_until(b":\n\n", c.deadline(5))
+
+
 def test_the_route_caps_the_wait(penstock):
     p = penstock(news(wait="1s"))
     assert p.get("/news?wait=3600", timeout=5).status == 204
