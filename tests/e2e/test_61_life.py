@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import load
 import raw
 from backend import Feed
 from clients import SseClient, WsClient, reader
@@ -446,3 +447,55 @@ def test_a_hundred_reloads_under_load_cost_nobody_anything(
     assert p.rss() < settled * 1.05 + (1 << 20), (settled, p.rss())
     for r in staying + moving:
         r.close()
+
+
+class Poller(threading.Thread):
+    """Follows a channel by one of the polls until it has had so many messages,
+    which the crowd's publisher numbers."""
+
+    def __init__(self, p, transport, n):
+        super().__init__()
+        self.reader, self.n = reader(transport, p, "/news").connect(), n
+        self.numbers = []
+        self.start()
+
+    def run(self):
+        self.numbers = [int(m[2].split()[0])
+                        for m in self.reader.read(self.n, 120)]
+
+
+@pytest.mark.load
+@pytest.mark.slow
+def test_a_thousand_readers_notice_nothing_of_a_hundred_reloads(
+        penstock, monkeypatch):
+    monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=1")
+    p = penstock(config(NEWS, workers=2))
+    each, messages = load.scaled(500, 100), 1500
+    resident = []
+
+    def reload_on_and_on():
+        for n in range(100):
+            reload(p, {**NEWS, "heartbeat": f"{15 + n % 9}s"},
+                   *[{**OTHER, "path": f"/other/{k}"} for k in range(n % 20)])
+            resident.append(p.rss())
+
+    with load.Crowd(p, "/news") as crowd:
+        crowd.connect("sse", each)
+        crowd.connect("websocket", each)
+        pollers = [Poller(p, t, messages) for t in ("longpoll", "poll") * 3]
+        reloads = threading.Thread(target=reload_on_and_on)
+        reloads.start()
+        done = crowd.publish(messages, 100, 100)
+        reloads.join()
+        assert done["misplaced"] == 0
+        assert done["delivered"] == 2 * each * messages
+        status = crowd.status()
+        assert (status["following"], status["closed"]) == (2 * each, 0)
+    for poller in pollers:
+        poller.join()
+        assert len(poller.numbers) == messages and poller.reader.gaps == 0
+        assert poller.numbers == sorted(set(poller.numbers))
+        poller.reader.close()
+    assert len(resident) == 100
+    flat = max(resident[10:20])
+    assert max(resident[90:]) < flat * 1.1 + (1 << 20), resident
