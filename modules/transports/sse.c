@@ -58,7 +58,13 @@ static void control(struct follower *f, struct str text)
 
 static bool heartbeat(struct follower *f)
 {
-    control(f, STR(":\n\n"));
+    const char *type = f->settings->heartbeat_event;
+    char text[HEARTBEAT_EVENT_MAX + 32];
+    int n = type == NULL ? snprintf(text, sizeof(text), ":\n\n")
+                         : snprintf(text, sizeof(text),
+                                    "event: %s\ndata: {}\n\n", type);
+
+    control(f, (struct str){text, (size_t)n});
     return true; /* TCP finds out whether anybody is there */
 }
 
@@ -125,6 +131,7 @@ static void start(struct exchange *x, const struct reader_settings *settings,
     answer_add(&a, "Content-Type", STR("text/event-stream"));
     answer_add(&a, "Cache-Control", STR("no-store, no-transform"));
     answer_add(&a, "X-Accel-Buffering", STR("no"));
+    answer_add(&a, "Incremental", STR("?1")); /* draft-ietf-httpbis-incremental */
     answer_add(&a, "Vary", settings->compress.on ? STR("Accept, Accept-Encoding")
                                                  : STR("Accept"));
     if (packed)

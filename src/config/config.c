@@ -39,6 +39,7 @@ static void route_fini(struct route *r)
         origins_free(r->reader.origins);
     origins_free(r->cors.origins);
     free(r->cors.headers);
+    free((char *)r->reader.heartbeat_event);
     free((char *)r->source.path);
     free((char *)r->source.subscribe);
     pattern_fini(&r->pattern);

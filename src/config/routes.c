@@ -382,6 +382,21 @@ static const char *source_type_name(const char *key)
     return NULL;
 }
 
+void read_heartbeat_event(struct loading *l, const struct node *n, void *into)
+{
+    const char *text = expect_text(l, n, "\"heartbeat\"");
+    struct route *r = into;
+
+    if (text == NULL)
+        return;
+    if (*text == '\0' || strlen(text) > HEARTBEAT_EVENT_MAX ||
+        strpbrk(text, "\r\n") != NULL)
+        fault_at(l, n, "must be one line of 1 to %d octets",
+                 HEARTBEAT_EVENT_MAX);
+    else
+        r->reader.heartbeat_event = copy_text(l, text);
+}
+
 void read_cache(struct loading *l, const struct node *n, void *into)
 {
     const char *text = expect_text(l, n, "\"5s\", or \"auto\"");

@@ -23,12 +23,15 @@ struct history_limits {
     uint64_t age_ms;
 };
 
+#define HEARTBEAT_EVENT_MAX 64 /* octets */
+
 struct reader_settings {
     enum start_at start;       /* of a follower without a cursor */
     enum lag_policy lag;
     uint64_t interval_ms;      /* max_rate: least time between two deliveries */
     uint64_t batch_ms;         /* how long messages are gathered for one write */
     uint64_t heartbeat_ms;     /* silence before a comment or a ping */
+    const char *heartbeat_event; /* SSE: an event of this type instead; or NULL */
     uint64_t life_ms;          /* max_age: how long a follower may stay; 0: any */
     uint64_t write_ms;         /* a full socket that takes nothing: cut after */
     uint64_t wait_ms;          /* longest long poll */

@@ -498,3 +498,11 @@ def test_a_backend_s_websocket_cannot_forge_a_field(penstock, backend):
         conn.stream.fill(time.monotonic() + 60)
     p = penstock(events(backend(talk), "websocket"))
     nothing_is_forged(p, "/s/0", [("message", d) for d in DATA + JSON])
+
+
+def test_a_heartbeat_may_be_an_event_that_scripts_see(penstock):
+    p = penstock({"routes": [{"path": "/news", "source": "publish",
+                              "heartbeat": "50ms", "heartbeat_event": "beat"}]})
+    with SseClient(p, "/news").connect() as r:
+        assert [(kind, data) for _, kind, data in r.read(2)] == [("beat", "{}")] * 2
+        assert r.response.headers["Incremental"] == "?1"

@@ -104,6 +104,9 @@ static const struct broken {
     {TOP("\"user\": \"www-data\""), "f.json:2: user: is not supported yet\n"},
     {FEED("\"receive\": {\"post\": \"app/orders\"}"),
      "f.json:2: routes[0].receive: {\"post\": ...} is not supported yet\n"},
+    {FEED("\"heartbeat_event\": \"a\\nb\""),
+     "f.json:2: routes[0].heartbeat_event: must be one line of 1 to 64 "
+     "octets\n"},
     {FEED("\"receive\": \"channel\", \"echo\": 1"),
      "f.json:2: routes[0].echo: must be true or false\n"},
     {FEED("\"echo\": false"),
