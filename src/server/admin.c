@@ -7,6 +7,7 @@
 #include "feed/publish.h"
 #include "feed/source.h"
 #include "hub/cursor.h"
+#include "server/reload.h"
 #include "server/server.h"
 #include "wire/json.h"
 
@@ -127,10 +128,13 @@ static void show_channel(struct exchange *x, struct str name)
 
 static void delete_channel(struct exchange *x, struct str name)
 {
-    if (hub_delete(&server_part(x)->server->hub, name) < 0)
+    if (hub_delete(&server_part(x)->server->hub, name) < 0) {
         exchange_problem(x, 404, NULL, "there is no such channel now");
-    else
-        exchange_respond(x, 204, NULL, NULL, 0);
+        return;
+    }
+    /* What always runs goes on, into a channel that begins anew. */
+    reload_start_sources(server_part(x));
+    exchange_respond(x, 204, NULL, NULL, 0);
 }
 
 static void publish(struct exchange *x, struct str name)

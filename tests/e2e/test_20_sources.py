@@ -278,6 +278,19 @@ def test_a_source_that_is_always_open_needs_no_reader(penstock, backend):
         assert data_of(r.read(1)) == ["1"]
 
 
+def test_one_that_is_always_open_outlives_its_deleted_channel(penstock, backend):
+    feed = Feed()
+    b = backend(feed.sse)
+    p = penstock({"backends": {"app": b.url}, "routes": [
+        {"path": "/all", "transports": ALL,
+         "source": {"sse": "app/stream", "when": "always"}}]})
+    p.wait_for(lambda: feed.readers == 1)
+    assert p.admin("DELETE", "/channels/all").status == 204
+    p.wait_for(lambda: len(b.connections) == 2 and feed.readers == 1)
+    feed.add("1")
+    p.wait_for(lambda: p.get("/all").status == 200)
+
+
 # --- publishing ----------------------------------------------------------------------
 
 def test_publish_says_the_id_and_how_many_read(penstock):
