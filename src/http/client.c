@@ -52,6 +52,12 @@ struct client {
 
 static void try_next_address(struct client *c);
 
+/* A callback of the owner may close us: then the parser must stop. */
+static int alive(const struct client *c)
+{
+    return c->closed || c->note_posted ? -ECONNABORTED : 0;
+}
+
 /* ---- the end -------------------------------------------------------------- */
 
 static void drop_link(struct client *c)
@@ -122,13 +128,60 @@ void client_close(struct client *c)
     post_note(c);
 }
 
-/* ---- answers --------------------------------------------------------------- */
+/* ---- leaving: the socket outlives its client ------------------------------ */
 
-/* A callback of the owner may close us: then the parser must stop. */
-static int alive(const struct client *c)
+static void leaving_data(struct conn *conn, char *data, size_t len)
 {
-    return c->closed || c->note_posted ? -ECONNABORTED : 0;
 }
+
+static void leaving_drained(struct conn *conn)
+{
+}
+
+static void leaving_over(struct conn *conn)
+{
+    conn_close(conn, false);
+}
+
+static void leaving_broken(struct conn *conn, int error)
+{
+    conn_close(conn, false);
+}
+
+/* There, so that the server may cut it once its time to stop is over. */
+static void leaving_drain(struct conn *conn)
+{
+}
+
+static void leaving_closed(struct conn *conn)
+{
+}
+
+static const struct conn_ops leaving_ops = {
+    .data = leaving_data,
+    .eof = leaving_over,
+    .drained = leaving_drained,
+    .timeout = leaving_over,
+    .broken = leaving_broken,
+    .drain = leaving_drain,
+    .closed = leaving_closed,
+};
+
+void client_leave(struct client *c, uint64_t wait_ms)
+{
+    struct link *l = c->link;
+
+    if (alive(c) == 0 && c->connected && l != NULL && !c->eof) {
+        c->link = NULL;
+        l->client = NULL;
+        l->conn.ops = &leaving_ops;
+        conn_read(&l->conn, true);
+        conn_set_timer(&l->conn, wait_ms);
+    }
+    client_close(c);
+}
+
+/* ---- answers --------------------------------------------------------------- */
 
 static int on_head(void *arg, const struct http_message *m)
 {

@@ -77,5 +77,9 @@ bool client_idle(const struct client *c);
 bool client_answered(const struct client *c);
 /* Closes without a word to ops. */
 void client_close(struct client *c);
+/* The same, but it is the server that is to close: what is kept still goes out
+ * and what comes is dropped, for wait_ms at most (RFC 6455 7.1.1).  c itself is
+ * gone at once. */
+void client_leave(struct client *c, uint64_t wait_ms);
 
 #endif
