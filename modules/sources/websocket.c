@@ -18,11 +18,18 @@
 #define KEY_OCTETS 16 /* RFC 6455 4.1 */
 #define KEY_CHARS  24
 
+/* A backend has this long to close the connection after the closing handshake
+ * (7.1.1), or after it was failed. */
+#define LEAVE_MS 2000
+/* A backend that pings and reads no pongs may not fill our memory with them. */
+#define UNSENT_MAX 65536
+
 struct websocket_source {
     struct source *source;
     struct client *client; /* NULL while there is none */
     struct ws_parser parser;
     bool parser_ready, open;
+    bool said_close;       /* nothing may follow it (5.5.1) */
     const char *over;      /* why a callback stopped the feed */
     char key[KEY_CHARS + 1];
 };
@@ -58,6 +65,7 @@ static void send_close(struct websocket_source *s, unsigned code)
 {
     const char body[2] = {(char)(code >> 8), (char)code};
 
+    s->said_close = true;
     send_frame(s, WS_CLOSE, code == WS_NO_CODE ? STR("")
                                                : (struct str){body, 2});
 }
@@ -104,12 +112,23 @@ static int on_message(void *arg, enum ws_opcode opcode, struct str data)
 }
 
 /* Answered at once, whatever our readers do (5.5.2). */
+static int answer_ping(struct websocket_source *s, struct str data)
+{
+    if (client_pending(s->client) < UNSENT_MAX) {
+        send_frame(s, WS_PONG, data);
+        return 0;
+    }
+    send_close(s, WS_POLICY);
+    s->over = "the backend reads none of its pongs";
+    return 1;
+}
+
 static int on_control(void *arg, enum ws_opcode opcode, struct str data)
 {
     struct websocket_source *s = arg;
 
     if (opcode == WS_PING)
-        send_frame(s, WS_PONG, data);
+        return answer_ping(s, data);
     if (opcode != WS_CLOSE)
         return 0;
     send_close(s, ws_close_body_code(data));
@@ -124,6 +143,14 @@ static void watch_silence(struct websocket_source *s)
     client_set_timer(s->client, source_settings(s->source)->idle_ms);
 }
 
+/* Fails the connection (7.1.7): what still comes is not looked at. */
+static void fail(struct websocket_source *s, unsigned code, const char *why)
+{
+    send_close(s, code);
+    client_shutdown(s->client);
+    give_up(s, why);
+}
+
 static void on_raw(struct client *c, char *data, size_t len)
 {
     struct websocket_source *s = client_arg(c);
@@ -134,10 +161,11 @@ static void on_raw(struct client *c, char *data, size_t len)
     source_flush(s->source);
     if (rc == -EPROTO) {
         meter_add(METER_source_refused, 1);
-        send_close(s, s->parser.fail_code);
-        give_up(s, s->parser.fail_reason);
-    } else if (rc != 0) {
-        give_up(s, rc > 0 ? s->over : "out of memory");
+        fail(s, s->parser.fail_code, s->parser.fail_reason);
+    } else if (rc < 0) {
+        fail(s, WS_INTERNAL_ERROR, "out of memory");
+    } else if (rc > 0) {
+        give_up(s, s->over);
     }
 }
 
@@ -162,17 +190,20 @@ static bool take_extension(struct websocket_source *s,
 static const char *judge(struct websocket_source *s,
                          const struct http_message *m)
 {
-    struct str accept = headers_get(&m->headers, "Sec-WebSocket-Accept");
+    struct str accept = headers_get_only(&m->headers, "Sec-WebSocket-Accept");
+    struct str upgrade = headers_get_only(&m->headers, "Upgrade");
     char want[WS_ACCEPT_LEN + 1];
 
     if (m->status != 101)
         return "the backend refused the upgrade";
+    if (!str_eq_nocase(upgrade, STR("websocket")) ||
+        !headers_list_has(&m->headers, "Connection", "upgrade"))
+        return "the backend did not upgrade to websocket";
     ws_accept((struct str){s->key, KEY_CHARS}, want);
-    if (!headers_list_has(&m->headers, "Upgrade", "websocket") ||
-        !str_eq(accept, str_of(want)))
+    if (!str_eq(accept, str_of(want)))
         return "the backend's handshake has a wrong Sec-WebSocket-Accept";
     if (!take_extension(s, &m->headers) ||
-        headers_get(&m->headers, "Sec-WebSocket-Protocol").n > 0)
+        headers_get(&m->headers, "Sec-WebSocket-Protocol").p != NULL)
         return "the backend chose what was not offered";
     return NULL;
 }
@@ -243,7 +274,8 @@ static int start(struct source *source)
     const struct backend_server *at = backend_pick(backend);
 
     s->source = source;
-    s->open = false;
+    s->open = s->said_close = false;
+    s->over = NULL;
     if (s->parser_ready)
         ws_parser_fini(&s->parser);
     ws_parser_init(&s->parser, &parser_ops, s, WS_CLIENT,
@@ -263,11 +295,13 @@ static void stop(struct source *source)
 
     if (s->client == NULL)
         return;
-    if (s->open && s->over == NULL)
+    if (s->open && !s->said_close)
         send_close(s, WS_GOING_AWAY);
-    client_close(s->client);
+    if (s->open)
+        client_leave(s->client, LEAVE_MS);
+    else
+        client_close(s->client);
     s->client = NULL;
-    s->over = NULL;
 }
 
 static void fini(struct source *source)
