@@ -1,4 +1,4 @@
-"""WebSocket frames by hand (RFC 6455), and a client that sends any octets.
+"""WebSocket frames by hand (RFC 6455), and two ends that send any octets.
 
     with frames.Client(port, "/echo") as ws:
         ws.send(frames.text("hello"))
@@ -6,6 +6,7 @@
 """
 
 import base64
+import hashlib
 import os
 import re
 import socket
@@ -17,6 +18,7 @@ from collections import namedtuple
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 # A key that changes every octet; any would do.
 MASK = b"\x5a\xc3\x17\x9e"
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 Frame = namedtuple("Frame", "fin rsv opcode payload")
 
@@ -96,7 +98,7 @@ class Deflater:
 
 
 class Inflater:
-    """The server's side.  A window smaller than it uses makes it fail."""
+    """The other side.  A window smaller than it uses makes it fail."""
 
     def __init__(self, takeover, window_bits=15):
         self.takeover, self.bits, self.z = takeover, window_bits, None
@@ -107,36 +109,25 @@ class Inflater:
         return self.z.decompress(data + b"\x00\x00\xff\xff")
 
 
-class Client:
-    """The handshake is done when it is made; .status tells how it went."""
+class End:
+    """Either end of a connection.  masked says whether the other end has to
+    mask what it sends (5.1); .masks are the keys that it used."""
 
-    def __init__(self, port, path, headers=(), timeout=10, rcvbuf=None):
-        self.sock = socket.socket()
-        if rcvbuf:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+    def __init__(self, sock, timeout, masked):
+        self.sock = sock
         self.sock.settimeout(timeout)
-        self.sock.connect(("127.0.0.1", port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.timeout = timeout
+        self.timeout, self.masked = timeout, masked
+        self.masks = []
         self.buffer = bytearray()
         self.ended = False  # FIN or RST has come
-        self.handshake(port, path, dict(headers))
 
-    def handshake(self, port, path, headers):
-        key = base64.b64encode(os.urandom(16)).decode()
-        fields = {"Host": f"127.0.0.1:{port}", "Connection": "Upgrade",
-                  "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
-                  "Sec-WebSocket-Key": key, **headers}
-        self.sock.sendall("".join(
-            [f"GET {path} HTTP/1.1\r\n",
-             *(f"{n}: {v}\r\n" for n, v in fields.items()),
-             "\r\n"]).encode("latin-1"))
+    def read_head(self):
         deadline = time.monotonic() + self.timeout
         while (end := self.buffer.find(b"\r\n\r\n")) < 0:
             assert self.fill(deadline), f"closed: {bytes(self.buffer)!r}"
         self.head = bytes(self.buffer[:end + 4]).decode("latin-1")
         del self.buffer[:end + 4]
-        self.status = int(self.head.split()[1])
 
     def field(self, name):
         m = re.search(rf"(?im)^{re.escape(name)}: *(.*?)\r$", self.head)
@@ -177,20 +168,26 @@ class Client:
         return True
 
     def frame(self, timeout=None):
-        """The next frame; None where the server ended the connection."""
+        """The next frame; None where the other end closed the connection."""
         deadline = time.monotonic() + (timeout or self.timeout)
         if not self.has(2, deadline):
             return None
         first, second = self.buffer[0], self.buffer[1]
-        assert second & 0x80 == 0, "a server masks nothing"
-        extra = {126: 2, 127: 8}.get(second, 0)
-        assert self.has(2 + extra, deadline), "ended inside a frame"
-        size = int.from_bytes(self.buffer[2:2 + extra], "big") if extra else second
-        assert not extra or size >= (126 if extra == 2 else 65536), "not minimal"
-        assert self.has(2 + extra + size, deadline), "ended inside a frame"
+        assert second >> 7 == self.masked, "a client masks all, a server nothing"
+        size = second & 0x7f
+        extra = {126: 2, 127: 8}.get(size, 0)
+        at = 2 + extra + 4 * self.masked
+        assert self.has(at, deadline), "ended inside a frame"
+        if extra:
+            size = int.from_bytes(self.buffer[2:2 + extra], "big")
+            assert size >= (126 if extra == 2 else 65536), "not minimal"
+        assert self.has(at + size, deadline), "ended inside a frame"
         with memoryview(self.buffer) as view:
-            payload = bytes(view[2 + extra:2 + extra + size])
-        del self.buffer[:2 + extra + size]
+            payload = bytes(view[at:at + size])
+        if self.masked:
+            self.masks.append(bytes(self.buffer[at - 4:at]))
+            payload = masked(payload, self.masks[-1])
+        del self.buffer[:at + size]
         return Frame(first >> 7 == 1, first >> 4 & 7, first & 15, payload)
 
     def nothing(self, seconds):
@@ -203,7 +200,7 @@ class Client:
             return True
 
     def end(self, timeout=None):
-        """What comes until the server ends the connection."""
+        """What comes until the other end closes the connection."""
         said = []
         while (f := self.frame(timeout)) is not None:
             said.append(f)
@@ -222,6 +219,57 @@ class Client:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Client(End):
+    """The handshake is done when it is made; .status tells how it went."""
+
+    def __init__(self, port, path, headers=(), timeout=10, rcvbuf=None):
+        sock = socket.socket()
+        if rcvbuf:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        sock.settimeout(timeout)
+        sock.connect(("127.0.0.1", port))
+        super().__init__(sock, timeout, masked=False)
+        self.handshake(port, path, dict(headers))
+
+    def handshake(self, port, path, headers):
+        key = base64.b64encode(os.urandom(16)).decode()
+        fields = {"Host": f"127.0.0.1:{port}", "Connection": "Upgrade",
+                  "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+                  "Sec-WebSocket-Key": key, **headers}
+        self.sock.sendall("".join(
+            [f"GET {path} HTTP/1.1\r\n",
+             *(f"{n}: {v}\r\n" for n, v in fields.items()),
+             "\r\n"]).encode("latin-1"))
+        self.read_head()
+        self.status = int(self.head.split()[1])
+
+
+class Server(End):
+    """The connection of a client, whose request is .path and .head.  Nothing
+    is answered before accept()."""
+
+    def __init__(self, sock, timeout=10):
+        super().__init__(sock, timeout, masked=True)
+        self.read_head()
+        self.path = self.head.split()[1]
+
+    def accept(self, *fields):
+        self.send(self.answer(*fields))
+
+    def answer(self, *fields, status="101 Switching Protocols", **changed):
+        """A head that accepts, with these lines added.  changed: a field's
+        other value, or None to leave it out."""
+        accept = hashlib.sha1(self.field("Sec-WebSocket-Key").encode() + GUID)
+        named = {"Upgrade": "websocket", "Connection": "Upgrade",
+                 "Accept": base64.b64encode(accept.digest()).decode(),
+                 **changed}
+        name = {"Accept": "Sec-WebSocket-Accept"}
+        lines = [f"{name.get(k, k)}: {v}" for k, v in named.items()
+                 if v is not None]
+        return "\r\n".join([f"HTTP/1.1 {status}", *lines, *fields, "", ""]
+                           ).encode("latin-1")
 
 
 def close_code(f):
