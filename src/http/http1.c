@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/logging.h"
 #include "base/meter.h"
+#include "http/answer_head.h"
 #include "http/date.h"
 #include "http/exchange.h"
 #include "http/status.h"
@@ -474,22 +475,6 @@ int http1_accept(int fd, const struct service *service, void *guest)
 
 /* ---- answers: exchange_protocol ------------------------------------------ */
 
-/* The Date line changes once a second. */
-static struct str date_line(void)
-{
-    static _Thread_local char line[8 + HTTP_DATE_LEN + 3];
-    static _Thread_local uint64_t made_s;
-    uint64_t now_ms = clock_wall_ms();
-
-    if (made_s != now_ms / 1000) {
-        made_s = now_ms / 1000;
-        memcpy(line, "Date: ", 6);
-        http_date(line + 6, now_ms);
-        memcpy(line + 6 + HTTP_DATE_LEN, "\r\n", 3);
-    }
-    return (struct str){line, 6 + HTTP_DATE_LEN + 2};
-}
-
 /* Whether the connection can be used again after an answer given now. */
 static bool may_keep_alive(const struct http1 *h, enum exchange_body body)
 {
@@ -503,46 +488,6 @@ static bool may_keep_alive(const struct http1 *h, enum exchange_body body)
         return true;
     return !x->continue_due && !x->request->chunked &&
            x->request->length <= UNWANTED_BODY_MAX;
-}
-
-static void write_framing(struct http1 *h, struct buffer *head,
-                          unsigned status, enum exchange_body body,
-                          uint64_t length)
-{
-    struct exchange *x = &h->exchange;
-
-    if (body == BODY_LENGTH) {
-        buffer_printf(head, "Content-Length: %llu\r\n",
-                      (unsigned long long)length);
-    } else if (body == BODY_STREAM && x->request->minor > 0) {
-        x->chunked = true;
-        buffer_append_str(head, STR("Transfer-Encoding: chunked\r\n"));
-    } else if (body == BODY_NONE && status != 204 && status != 304 &&
-               !x->is_head) {
-        buffer_append_str(head, STR("Content-Length: 0\r\n"));
-    }
-    if (!x->keep_alive)
-        buffer_append_str(head, STR("Connection: close\r\n"));
-    else if (x->request->minor == 0)
-        buffer_append_str(head, STR("Connection: keep-alive\r\n"));
-}
-
-static void write_fields(const struct exchange *x, struct buffer *head,
-                         const struct headers *headers)
-{
-    bool dated = false;
-
-    for (unsigned i = 0; headers != NULL && i < headers->count; i++) {
-        if (exchange_replaces(x, headers->list[i].name))
-            continue;
-        header_write(head, headers->list[i].name, headers->list[i].value);
-        dated |= str_eq_nocase(headers->list[i].name, STR("Date"));
-    }
-    for (unsigned i = 0; i < x->extra.count; i++)
-        if (x->extra.list[i].value.p != NULL)
-            header_write(head, x->extra.list[i].name, x->extra.list[i].value);
-    if (!dated)
-        buffer_append_str(head, date_line());
 }
 
 static void h1_flush(struct exchange *x)
@@ -560,17 +505,9 @@ static void h1_start(struct exchange *x, unsigned status,
 {
     struct http1 *h = of_exchange(x);
     struct buffer head = {0};
-    const char *reason = x->request->minor > 0 || status != 100
-                             ? status_reason(status)
-                             : "";
 
     x->keep_alive = may_keep_alive(h, body);
-    buffer_printf(&head, "HTTP/1.1 %u %s\r\n", status, reason);
-    write_fields(x, &head, headers);
-    write_framing(h, &head, status, body, length);
-    buffer_append_str(&head, STR("\r\n"));
-    if (x->is_head)
-        x->chunked = false;
+    answer_head_write(&head, x, status, headers, body, length);
     if (head.failed) {
         /* The handler is about to write the body: it stays until the loop. */
         buffer_fini(&head);
@@ -638,10 +575,7 @@ static void h1_upgrade(struct exchange *x, const struct headers *headers)
     struct http1 *h = of_exchange(x);
     struct buffer head = {0};
 
-    buffer_append_str(&head, STR("HTTP/1.1 101 Switching Protocols\r\n"
-                                 "Connection: Upgrade\r\n"));
-    write_fields(x, &head, headers);
-    buffer_append_str(&head, STR("\r\n"));
+    answer_head_write_upgrade(&head, x, headers);
     x->upgraded = true;
     x->request_done = true;
     x->keep_alive = false;
@@ -666,10 +600,7 @@ static void h1_interim(struct exchange *x, unsigned status,
 
     if (x->request->minor == 0)
         return;
-    buffer_printf(&head, "HTTP/1.1 %u %s\r\n", status, status_reason(status));
-    for (unsigned i = 0; headers != NULL && i < headers->count; i++)
-        header_write(&head, headers->list[i].name, headers->list[i].value);
-    buffer_append_str(&head, STR("\r\n"));
+    answer_head_write_interim(&head, status, headers);
     if (!head.failed) /* it could do without */
         conn_write(&of_exchange(x)->conn, head.data, head.len);
     buffer_fini(&head);
