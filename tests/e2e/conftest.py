@@ -19,6 +19,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "node: needs node and its packages")
     config.addinivalue_line("markers", "chromium: needs Chromium and node")
     config.addinivalue_line("markers", "load: needs the programs of tests/load")
+    config.addinivalue_line("markers", "alone: measures, or loads the machine")
     config.addinivalue_line("markers", "slow: takes more than five seconds")
 
 

@@ -544,6 +544,7 @@ MANY = load.scaled(2000, 300)
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_message_to_many_is_deflated_once(penstock):
     p = penstock({"workers": 4, "log": {"access": "off"}, "routes": [ROUTE]})
     head = ("GET /news HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
@@ -565,6 +566,7 @@ def test_a_message_to_many_is_deflated_once(penstock):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_an_event_to_many_is_packed_once(penstock):
     p = penstock({"workers": 4, "log": {"access": "off"}, "routes": [ROUTE]})
     head = ("GET /news HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n"

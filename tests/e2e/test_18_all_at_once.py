@@ -16,6 +16,8 @@ import load
 import raw
 from clients import TRANSPORTS, next_cursor
 
+pytestmark = pytest.mark.alone
+
 KIB, MIB = 1024, 1024 * 1024
 COUNT = 10000
 HISTORY = 1000

@@ -12,6 +12,8 @@ from backend import Feed
 from clients import TRANSPORTS, SseClient, WsClient, reader
 from raw import wait_for
 
+pytestmark = pytest.mark.alone
+
 ALL = ["poll", "longpoll", "sse", "websocket"]
 FOLLOWERS = ("sse", "websocket")
 KIB, MIB = 1024, 1024 * 1024

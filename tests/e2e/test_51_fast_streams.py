@@ -3,9 +3,13 @@
 import json
 import time
 
+import pytest
+
 import frames
 import load
 from clients import SseClient
+
+pytestmark = pytest.mark.alone
 
 
 def feed(**keys):

@@ -69,7 +69,9 @@ def test_streams_that_began_together_do_not_end_together(penstock):
 
 
 def test_max_age_counts_while_messages_flow(penstock):
-    p = penstock(config({**NEWS, "max_age": "1s", "heartbeat": "10ms"}))
+    # The history is too long to fall behind of, however slow this reader is.
+    p = penstock(config({**NEWS, "max_age": "1s", "heartbeat": "10ms",
+                         "history": {"messages": 1000000}}))
     stop = threading.Event()
 
     def publish():
