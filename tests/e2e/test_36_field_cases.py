@@ -274,6 +274,7 @@ def test_readers_that_go_are_gone_within_a_second(penstock, backend, end):
 
 # --- a client that does not read ---------------------------------------------
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("transport", ["sse", "websocket"])
 def test_a_client_that_does_not_read_is_cut_and_the_others_are_not(
@@ -281,7 +282,7 @@ def test_a_client_that_does_not_read_is_cut_and_the_others_are_not(
     # What ASan keeps of freed memory is not what this is about.
     monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=4")
     total, size = 8000, 2048
-    server = penstock(news(history={"messages": 1000}))
+    server = penstock(news(history={"messages": 4000}))
     slow = server.client(rcvbuf=4096)
     slow.send_request("GET", "/news",
                       SSE if transport == "sse" else ws_headers())
