@@ -124,6 +124,12 @@ char **config_read_origins(struct loading *l, const struct node *n,
 void check_cors(struct loading *l, const struct node *route, struct route *r);
 /* What is left to do once a route's rate and burst are known. */
 void finish_rate(struct route *r);
+/* Reads text as a pattern.  False, and told, where it is none. */
+bool config_init_pattern(struct loading *l, const struct node *n,
+                         const char *text, struct pattern *out);
+/* Whether every % in text begins an escape; told where not. */
+bool config_check_escapes(struct loading *l, const struct node *n,
+                          const char *text);
 /* Reads a channel's name as a template.  False, and told, where it is none. */
 bool config_init_channel(struct loading *l, const struct node *n,
                          const char *text, struct pattern *out);

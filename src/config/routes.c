@@ -2,8 +2,6 @@
 #include "config/config_priv.h"
 #include "config/units.h"
 
-#include <errno.h>
-#include <stdlib.h>
 
 static const char *const transport_names[KIND_N] = {
     [KIND_POLL] = "poll",
@@ -12,155 +10,7 @@ static const char *const transport_names[KIND_N] = {
     [KIND_WEBSOCKET] = "websocket",
 };
 
-/* Path, host and proxy ---------------------------------------------------- */
-
-/* What a path may hold as it is: RFC 3986 3.3's pchar, '/', and escapes. */
-static bool is_path_octet(char c)
-{
-    return pattern_unreserved((unsigned char)c) ||
-           (c != '\0' && strchr("/!$&'()*+,;=:@%{}", c));
-}
-
-/* Names are whole segments: what lies around them ends and begins with '/'. */
-static bool whole_segments(const struct pattern *p)
-{
-    for (unsigned i = 0; i < p->part_count; i++) {
-        struct str literal = p->parts[i].literal;
-
-        if (i > 0 && literal.n > 0 && literal.p[0] != '/')
-            return false;
-        if (p->parts[i].name.n > 0 &&
-            (literal.n == 0 || literal.p[literal.n - 1] != '/'))
-            return false;
-    }
-    return true;
-}
-
-static bool has_dot_segment(const char *path)
-{
-    while ((path = strchr(path, '/')) != NULL) {
-        size_t n = strcspn(++path, "/");
-
-        if ((n == 1 && path[0] == '.') ||
-            (n == 2 && path[0] == '.' && path[1] == '.'))
-            return true;
-    }
-    return false;
-}
-
-/* Tells how text is written in normal form, with escapes for what cannot
- * stand in a path. */
-static void fault_form(struct loading *l, const struct node *n,
-                       const char *text)
-{
-    struct buffer escaped = {0}, normal = {0};
-
-    for (const char *c = text; *c != '\0'; c++)
-        if (is_path_octet(*c))
-            buffer_append_byte(&escaped, *c);
-        else
-            buffer_printf(&escaped, "%%%02X", (unsigned char)*c);
-    pattern_normalize(buffer_str(&escaped), &normal);
-    l->no_memory |= escaped.failed || normal.failed;
-    fault_at(l, n, "\"%.80s\" is not in the form in which it is compared; "
-             "write \"%.*s\"", text, STR_ARG(buffer_str(&normal)));
-    buffer_fini(&escaped);
-    buffer_fini(&normal);
-}
-
-static bool is_normal(const char *text)
-{
-    for (const char *c = text; *c != '\0'; c++) {
-        int octet = pattern_escape(str_of(c));
-
-        if (!is_path_octet(*c) || pattern_unreserved(octet))
-            return false;
-        if (octet >= 0 && ((c[1] >= 'a' && c[1] <= 'f') ||
-                           (c[2] >= 'a' && c[2] <= 'f')))
-            return false;
-    }
-    return true;
-}
-
-static bool check_escapes(struct loading *l, const struct node *n,
-                          const char *text)
-{
-    for (const char *c = text; *c != '\0'; c++)
-        if (*c == '%' && pattern_escape(str_of(c)) < 0) {
-            fault_at(l, n, "\"%.80s\" has a %% without two hexadecimal "
-                     "digits", text);
-            return false;
-        }
-    return true;
-}
-
-/* What no request would ever match, so that the route could not be reached. */
-static bool check_path_form(struct loading *l, const struct node *n,
-                            const char *text)
-{
-    size_t end = strcspn(text, "?#");
-
-    if (text[end] != '\0') {
-        fault_at(l, n, "a path ends before its query; leave \"%.80s\" out",
-                 text + end);
-        return false;
-    }
-    if (!check_escapes(l, n, text))
-        return false;
-    if (has_dot_segment(text) || strstr(text, "//") != NULL) {
-        fault_at(l, n, "\"%.80s\" has a segment that is empty, . or ..; no "
-                 "request is routed by those", text);
-        return false;
-    }
-    if (!is_normal(text)) {
-        fault_form(l, n, text);
-        return false;
-    }
-    return true;
-}
-
-static bool init_pattern(struct loading *l, const struct node *n,
-                         const char *text, struct pattern *out)
-{
-    struct pattern p;
-    const char *why;
-    int rc = pattern_init(&p, text, &why);
-
-    if (rc == 0) {
-        *out = p;
-        return true;
-    }
-    pattern_fini(&p);
-    if (rc == -ENOMEM)
-        l->no_memory = true;
-    else
-        fault_at(l, n, "\"%.80s\" has %s", text, why);
-    return false;
-}
-
-void read_path(struct loading *l, const struct node *n, void *into)
-{
-    const char *text = expect_text(l, n, "\"/quotes/{symbol}\"");
-    struct route *r = into;
-    struct pattern p;
-
-    if (text == NULL)
-        return;
-    if (*text != '/') {
-        fault_at(l, n, "must begin with /; write \"/%.80s\"", text);
-        return;
-    }
-    if (!check_path_form(l, n, text) || !init_pattern(l, n, text, &p))
-        return;
-    if (!whole_segments(&p)) {
-        fault_at(l, n, "\"%.80s\" has a {name} that is not a whole segment, as "
-                 "in /a/{name}/b", text);
-        pattern_fini(&p);
-        return;
-    }
-    r->pattern = p;
-    r->path = copy_text(l, text);
-}
+/* Host and proxy ----------------------------------------------------------- */
 
 void read_host(struct loading *l, const struct node *n, void *into)
 {
@@ -207,7 +57,7 @@ void read_proxy(struct loading *l, const struct node *n, void *into)
         fault_backend(l, n, text);
 }
 
-/* Transports and origins -------------------------------------------------- */
+/* Transports --------------------------------------------------------------- */
 
 static void add_transport(struct loading *l, const struct node *n,
                           struct route *r)
@@ -264,60 +114,6 @@ void read_transports(struct loading *l, const struct node *n, void *into)
         add_transport(l, t, r);
 }
 
-/* scheme://host[:port] in lower case, as browsers send it (RFC 6454 6.2). */
-static bool origin_valid(const char *text)
-{
-    const char *host = strstr(text, "://");
-
-    if (host == NULL || host == text || host[3] == '\0')
-        return false;
-    for (const char *c = text; *c != '\0'; c++)
-        if (*c <= ' ' || *c >= 0x7f || (*c >= 'A' && *c <= 'Z'))
-            return false;
-    return host[3 + strcspn(host + 3, "/?#@*")] == '\0';
-}
-
-static void add_origin(struct loading *l, const struct node *n,
-                       char **origins, unsigned *count)
-{
-    const char *text = expect_text(l, n, "\"https://app.example.com\"");
-
-    if (text == NULL)
-        return;
-    if (strcmp(text, "*") != 0 && !origin_valid(text)) {
-        fault_at(l, n, "\"%.80s\" is not an origin; write it in lower case and "
-                 "without a path, such as \"https://app.example.com\", or "
-                 "\"*\" for all", text);
-        return;
-    }
-    origins[(*count)++] = copy_text(l, text);
-}
-
-char **config_read_origins(struct loading *l, const struct node *n,
-                           const char *empty)
-{
-    bool many = node_is(n, JSON_ARRAY);
-    unsigned count = 0;
-    char **origins;
-
-    if (many && n->first == NULL)
-        fault_at(l, n, "is empty; leave it out for %s", empty);
-    origins = make_array(l, (many && n->last ? n->last->index + 1 : 1) + 1,
-                         sizeof(*origins));
-    if (origins == NULL)
-        return NULL;
-    for (const struct node *o = many ? n->first : n; o != NULL;
-         o = many ? o->next : NULL)
-        add_origin(l, o, origins, &count);
-    return origins;
-}
-
-void read_origins(struct loading *l, const struct node *n, void *into)
-{
-    ((struct route *)into)->reader.origins =
-        config_read_origins(l, n, "the requested host's own origin");
-}
-
 /* Compression ------------------------------------------------------------- */
 
 void read_compress(struct loading *l, const struct node *n, void *into)
@@ -334,53 +130,7 @@ void read_compress(struct loading *l, const struct node *n, void *into)
                  "{\"min\": \"256B\"}, not %s", node_type_name(n));
 }
 
-/* Source ------------------------------------------------------------------ */
-
-static const char *const source_names[] = {"publish", "sse", "ndjson",
-                                           "websocket"};
-static const char *const later_sources[] = {"poll", "longpoll", "redis"};
-
-static bool is_source_name(const char *name)
-{
-    for (size_t i = 0; i < sizeof(source_names) / sizeof(*source_names); i++)
-        if (strcmp(source_names[i], name) == 0)
-            return true;
-    return false;
-}
-
-static bool is_later_source(const char *name)
-{
-    for (size_t i = 0; i < sizeof(later_sources) / sizeof(*later_sources); i++)
-        if (strcmp(later_sources[i], name) == 0)
-            return true;
-    return false;
-}
-
-static void read_source_name(struct loading *l, const struct node *n,
-                             struct route *r)
-{
-    const char *text = node_text(n);
-
-    if (strcmp(text, "publish") == 0)
-        r->source.type = "publish";
-    else if (is_later_source(text))
-        fault_at(l, n, "source \"%s\" is not supported yet", text);
-    else if (strcmp(text, "sse") == 0 || strcmp(text, "ndjson") == 0)
-        fault_at(l, n, "\"%s\" needs to be told what to read; write "
-                 "{\"%s\": \"BACKEND/PATH\"}", text, text);
-    else
-        fault_choice(l, n, "unknown source", text, "allowed", source_names,
-                     sizeof(source_names) / sizeof(*source_names));
-}
-
-/* The key as text that outlives the file. */
-static const char *source_type_name(const char *key)
-{
-    for (size_t i = 0; i < sizeof(source_names) / sizeof(*source_names); i++)
-        if (strcmp(source_names[i], key) == 0)
-            return source_names[i];
-    return NULL;
-}
+/* How readers are served --------------------------------------------------- */
 
 void read_heartbeat_event(struct loading *l, const struct node *n, void *into)
 {
@@ -415,160 +165,7 @@ void read_cache(struct loading *l, const struct node *n, void *into)
         r->reader.cache_s = ms / SECOND;
 }
 
-void read_subscribe(struct loading *l, const struct node *n, void *into)
-{
-    const char *text = expect_text(l, n, "\"{\\\"op\\\": \\\"subscribe\\\"}\"");
-    struct route *r = into;
-
-    if (node_get(n->parent, "websocket") == NULL)
-        fault_at(l, n, "goes with \"websocket\" only");
-    else if (text != NULL)
-        r->source.subscribe = copy_text(l, text);
-}
-
-void read_source_compress(struct loading *l, const struct node *n, void *into)
-{
-    if (node_get(n->parent, "websocket") == NULL)
-        fault_at(l, n, "goes with \"websocket\" only");
-    else
-        ((struct route *)into)->source.compress = expect_boolean(l, n);
-}
-
-void read_source_publish(struct loading *l, const struct node *n, void *into)
-{
-    if (expect(l, n, JSON_TRUE, ""))
-        ((struct route *)into)->source.type = "publish";
-}
-
-/* The URL's path and query.  That it is a pattern is found out here; what
- * names it has, once the channel is known. */
-static void take_source_path(struct loading *l, const struct node *n,
-                             const char *path, struct route *r)
-{
-    struct pattern p;
-
-    for (const char *c = path; *c != '\0'; c++)
-        if (*c <= ' ' || *c >= 0x7f || strchr("#\"<>\\^`|", *c)) {
-            fault_at(l, n, "\"%.1s\" cannot stand in a URL; write it as an "
-                     "escape such as %%20", (unsigned char)*c < 0x80 ? c : "?");
-            return;
-        }
-    if (!check_escapes(l, n, path) || !init_pattern(l, n, path, &p))
-        return;
-    pattern_fini(&p);
-    free((char *)r->source.path); /* of a second source: told elsewhere */
-    r->source.path = copy_text(l, path);
-}
-
-void read_source_url(struct loading *l, const struct node *n, void *into)
-{
-    const char *text = expect_text(l, n, "\"app/stream\"");
-    struct route *r = into;
-    const struct backend *backend;
-    char *name;
-
-    if (text == NULL)
-        return;
-    r->source.type = source_type_name(n->key);
-    if (*text == '/' || *text == '\0' || strstr(text, "://") != NULL) {
-        fault_at(l, n, "\"%.80s\" names no backend; write \"BACKEND/PATH\" "
-                 "with a name from \"backends\"", text);
-        return;
-    }
-    name = strndup(text, strcspn(text, "/?"));
-    if (name == NULL) {
-        l->no_memory = true;
-        return;
-    }
-    text += strlen(name);
-    backend = config_find_backend(l->config, name);
-    if (backend == NULL)
-        fault_backend(l, n, name);
-    else
-        r->source.backend = backend;
-    free(name);
-    if (*text == '?')
-        fault_at(l, n, "has no path before its query; write \"%.80s/%.80s\"",
-                 backend == NULL ? "BACKEND" : backend->name, text);
-    else
-        take_source_path(l, n, *text == '\0' ? "/" : text, r);
-}
-
-static void check_source_keys(struct loading *l, const struct node *n)
-{
-    const struct node *kind = NULL;
-
-    for (size_t i = 0; i < sizeof(source_names) / sizeof(*source_names); i++) {
-        const struct node *k = node_get(n, source_names[i]);
-
-        if (k != NULL && kind != NULL)
-            fault_at(l, k, "is a second source; \"%s\" is there already",
-                     kind->key);
-        kind = kind == NULL ? k : kind;
-    }
-    for (size_t i = 0; i < sizeof(later_sources) / sizeof(*later_sources); i++)
-        if (node_get(n, later_sources[i]) != NULL)
-            return; /* told already */
-    if (kind == NULL)
-        fault_at(l, n, "needs one of \"sse\", \"ndjson\", \"websocket\" or "
-                 "\"publish\"");
-    else if (strcmp(kind->key, "publish") == 0)
-        for (const struct node *k = n->first; k != NULL; k = k->next)
-            if (k != kind && !is_source_name(k->key))
-                fault_at(l, k, "does not go with \"publish\"");
-}
-
-void read_source(struct loading *l, const struct node *n, void *into)
-{
-    struct route *r = into;
-
-    if (node_is(n, JSON_STRING)) {
-        read_source_name(l, n, r);
-        return;
-    }
-    if (!expect(l, n, JSON_OBJECT, "{\"sse\": \"app/stream\"}, or the string "
-                "\"publish\""))
-        return;
-    keys_read(l, n, SCOPE_source, r);
-    check_source_keys(l, n);
-    if (r->source.backoff_min_ms > r->source.backoff_max_ms)
-        fault_in(l, n, "backoff", "min is longer than max");
-}
-
-/* Channel ----------------------------------------------------------------- */
-
-/* What stands in a URL's path, as in /channels/NAME. */
-static bool check_channel_text(struct loading *l, const struct node *n,
-                               const char *text)
-{
-    if (*text == '/')
-        fault_at(l, n, "does not begin with /; write \"%.80s\"", text + 1);
-    else if (*text == '\0')
-        fault_at(l, n, "is empty");
-    else if (strchr(text, '*') != NULL)
-        fault_at(l, n, "\"%.80s\" has a *, which a channel's name cannot have",
-                 text);
-    else if (check_escapes(l, n, text) && is_normal(text))
-        return true;
-    else if (!is_normal(text))
-        fault_form(l, n, text);
-    return false;
-}
-
-bool config_init_channel(struct loading *l, const struct node *n,
-                         const char *text, struct pattern *out)
-{
-    return check_channel_text(l, n, text) && init_pattern(l, n, text, out);
-}
-
-void read_channel(struct loading *l, const struct node *n, void *into)
-{
-    const char *text = expect_text(l, n, "\"quotes/{symbol}\"");
-    struct route *r = into;
-
-    if (text != NULL && config_init_channel(l, n, text, &r->channel))
-        r->channel_text = copy_text(l, text);
-}
+/* Whole routes ------------------------------------------------------------- */
 
 static void default_channel(struct loading *l, const struct node *route,
                             struct route *r)
@@ -581,7 +178,7 @@ static void default_channel(struct loading *l, const struct node *route,
     else if (strchr(text, '*') != NULL)
         fault_at(l, route, "path \"%.80s\" ends in *, which a channel's name "
                  "cannot have; name it with \"channel\"", r->path);
-    else if (init_pattern(l, route, text, &r->channel))
+    else if (config_init_pattern(l, route, text, &r->channel))
         r->channel_text = copy_text(l, text);
 }
 
@@ -605,7 +202,7 @@ static void check_source_names(struct loading *l, const struct node *source,
     struct str missing;
 
     if (r->source.path == NULL ||
-        !init_pattern(l, source, r->source.path, &r->source_path))
+        !config_init_pattern(l, source, r->source.path, &r->source_path))
         return;
     if (!pattern_covers(&r->channel, &r->source_path, &missing))
         fault_in(l, source, r->source.type, "%s%.*s%s is not in the channel "
@@ -616,8 +213,6 @@ static void check_source_names(struct loading *l, const struct node *source,
                  "{name}s, not \"%.80s\": nobody tells which to open",
                  r->channel_text);
 }
-
-/* Whole routes ------------------------------------------------------------ */
 
 /* Notes key in the table.  The index that had it before, or -1. */
 static int seen_before(struct loading *l, json_t *table, struct buffer *key,

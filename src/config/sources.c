@@ -1,0 +1,170 @@
+/* Where a route's messages come from. */
+#include "config/config_priv.h"
+
+#include <stdlib.h>
+
+static const char *const source_names[] = {"publish", "sse", "ndjson",
+                                           "websocket"};
+static const char *const later_sources[] = {"poll", "longpoll", "redis"};
+
+static bool is_source_name(const char *name)
+{
+    for (size_t i = 0; i < sizeof(source_names) / sizeof(*source_names); i++)
+        if (strcmp(source_names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_later_source(const char *name)
+{
+    for (size_t i = 0; i < sizeof(later_sources) / sizeof(*later_sources); i++)
+        if (strcmp(later_sources[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void read_source_name(struct loading *l, const struct node *n,
+                             struct route *r)
+{
+    const char *text = node_text(n);
+
+    if (strcmp(text, "publish") == 0)
+        r->source.type = "publish";
+    else if (is_later_source(text))
+        fault_at(l, n, "source \"%s\" is not supported yet", text);
+    else if (strcmp(text, "sse") == 0 || strcmp(text, "ndjson") == 0)
+        fault_at(l, n, "\"%s\" needs to be told what to read; write "
+                 "{\"%s\": \"BACKEND/PATH\"}", text, text);
+    else
+        fault_choice(l, n, "unknown source", text, "allowed", source_names,
+                     sizeof(source_names) / sizeof(*source_names));
+}
+
+/* The key as text that outlives the file. */
+static const char *source_type_name(const char *key)
+{
+    for (size_t i = 0; i < sizeof(source_names) / sizeof(*source_names); i++)
+        if (strcmp(source_names[i], key) == 0)
+            return source_names[i];
+    return NULL;
+}
+
+void read_subscribe(struct loading *l, const struct node *n, void *into)
+{
+    const char *text = expect_text(l, n, "\"{\\\"op\\\": \\\"subscribe\\\"}\"");
+    struct route *r = into;
+
+    if (node_get(n->parent, "websocket") == NULL)
+        fault_at(l, n, "goes with \"websocket\" only");
+    else if (text != NULL)
+        r->source.subscribe = copy_text(l, text);
+}
+
+void read_source_compress(struct loading *l, const struct node *n, void *into)
+{
+    if (node_get(n->parent, "websocket") == NULL)
+        fault_at(l, n, "goes with \"websocket\" only");
+    else
+        ((struct route *)into)->source.compress = expect_boolean(l, n);
+}
+
+void read_source_publish(struct loading *l, const struct node *n, void *into)
+{
+    if (expect(l, n, JSON_TRUE, ""))
+        ((struct route *)into)->source.type = "publish";
+}
+
+/* The URL's path and query.  That it is a pattern is found out here; what
+ * names it has, once the channel is known. */
+static void take_source_path(struct loading *l, const struct node *n,
+                             const char *path, struct route *r)
+{
+    struct pattern p;
+
+    for (const char *c = path; *c != '\0'; c++)
+        if (*c <= ' ' || *c >= 0x7f || strchr("#\"<>\\^`|", *c)) {
+            fault_at(l, n, "\"%.1s\" cannot stand in a URL; write it as an "
+                     "escape such as %%20", (unsigned char)*c < 0x80 ? c : "?");
+            return;
+        }
+    if (!config_check_escapes(l, n, path) || !config_init_pattern(l, n, path, &p))
+        return;
+    pattern_fini(&p);
+    free((char *)r->source.path); /* of a second source: told elsewhere */
+    r->source.path = copy_text(l, path);
+}
+
+void read_source_url(struct loading *l, const struct node *n, void *into)
+{
+    const char *text = expect_text(l, n, "\"app/stream\"");
+    struct route *r = into;
+    const struct backend *backend;
+    char *name;
+
+    if (text == NULL)
+        return;
+    r->source.type = source_type_name(n->key);
+    if (*text == '/' || *text == '\0' || strstr(text, "://") != NULL) {
+        fault_at(l, n, "\"%.80s\" names no backend; write \"BACKEND/PATH\" "
+                 "with a name from \"backends\"", text);
+        return;
+    }
+    name = strndup(text, strcspn(text, "/?"));
+    if (name == NULL) {
+        l->no_memory = true;
+        return;
+    }
+    text += strlen(name);
+    backend = config_find_backend(l->config, name);
+    if (backend == NULL)
+        fault_backend(l, n, name);
+    else
+        r->source.backend = backend;
+    free(name);
+    if (*text == '?')
+        fault_at(l, n, "has no path before its query; write \"%.80s/%.80s\"",
+                 backend == NULL ? "BACKEND" : backend->name, text);
+    else
+        take_source_path(l, n, *text == '\0' ? "/" : text, r);
+}
+
+static void check_source_keys(struct loading *l, const struct node *n)
+{
+    const struct node *kind = NULL;
+
+    for (size_t i = 0; i < sizeof(source_names) / sizeof(*source_names); i++) {
+        const struct node *k = node_get(n, source_names[i]);
+
+        if (k != NULL && kind != NULL)
+            fault_at(l, k, "is a second source; \"%s\" is there already",
+                     kind->key);
+        kind = kind == NULL ? k : kind;
+    }
+    for (size_t i = 0; i < sizeof(later_sources) / sizeof(*later_sources); i++)
+        if (node_get(n, later_sources[i]) != NULL)
+            return; /* told already */
+    if (kind == NULL)
+        fault_at(l, n, "needs one of \"sse\", \"ndjson\", \"websocket\" or "
+                 "\"publish\"");
+    else if (strcmp(kind->key, "publish") == 0)
+        for (const struct node *k = n->first; k != NULL; k = k->next)
+            if (k != kind && !is_source_name(k->key))
+                fault_at(l, k, "does not go with \"publish\"");
+}
+
+void read_source(struct loading *l, const struct node *n, void *into)
+{
+    struct route *r = into;
+
+    if (node_is(n, JSON_STRING)) {
+        read_source_name(l, n, r);
+        return;
+    }
+    if (!expect(l, n, JSON_OBJECT, "{\"sse\": \"app/stream\"}, or the string "
+                "\"publish\""))
+        return;
+    keys_read(l, n, SCOPE_source, r);
+    check_source_keys(l, n);
+    if (r->source.backoff_min_ms > r->source.backoff_max_ms)
+        fault_in(l, n, "backoff", "min is longer than max");
+}
