@@ -7,6 +7,7 @@
 #include "feed/publish.h"
 #include "feed/source.h"
 #include "hub/cursor.h"
+#include "server/apply.h"
 #include "server/reload.h"
 #include "server/server.h"
 #include "wire/json.h"
@@ -151,7 +152,7 @@ static void publish(struct exchange *x, struct str name)
                          "GET /routes");
         return;
     }
-    bounds = server_bounds(r);
+    bounds = apply_bounds(r);
     rc = hub_channel(&part->server->hub, name, &bounds, &c);
     if (rc < 0) {
         exchange_problem(x, rc == -ENAMETOOLONG ? 414 : 503, NULL,

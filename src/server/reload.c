@@ -5,6 +5,7 @@
 
 #include "base/logging.h"
 #include "feed/source.h"
+#include "server/apply.h"
 #include "server/server.h"
 
 /* ---- readers --------------------------------------------------------------------- */
@@ -143,7 +144,7 @@ static void start_missing(struct channel *c, void *arg)
 /* A channel with a source that always runs needs no reader. */
 static void start_always(struct server_worker *part, const struct route *r)
 {
-    struct history_bounds bounds = server_bounds(r);
+    struct history_bounds bounds = apply_bounds(r);
     struct channel *c;
 
     if (r->channel_text == NULL || r->source.when != WHEN_ALWAYS)
@@ -210,7 +211,7 @@ static void run_reload_note(struct note *n)
 
     config_unref(&part->config);
     part->config = config_ref(s->next);
-    server_configure_part(part);
+    apply_config_part(part);
     if (!part->http.draining) {
         listen_apply(part);
         renew_readers(part);
@@ -234,7 +235,7 @@ static void set_bounds(struct channel *c, void *arg)
 
     if (r == NULL)
         return;
-    bounds = server_bounds(r);
+    bounds = apply_bounds(r);
     channel_set_bounds(c, &bounds);
 }
 
@@ -270,7 +271,7 @@ void reload_begin(struct server *s)
         log_warn("reload", "workers=kept reason=\"their number changes with a "
                            "restart only\"");
     s->next = next;
-    server_configure(s, next);
+    apply_config(s, next);
     hub_each(&s->hub, set_bounds, next);
     post_to_all(s, offsetof(struct server_worker, reload_note));
 }

@@ -9,6 +9,7 @@
 #include "modules.h"
 #include "net/address.h"
 #include "proxy/forward.h"
+#include "server/apply.h"
 #include "server/cors.h"
 #include "server/script.h"
 #include "server/server.h"
@@ -294,7 +295,7 @@ static int find_channel(struct exchange *x, const struct route *r,
                         const struct pattern_values *values,
                         struct channel **out)
 {
-    struct history_bounds bounds = server_bounds(r);
+    struct history_bounds bounds = apply_bounds(r);
     struct buffer text = {0};
     int rc = pattern_expand(name, values, &text);
 

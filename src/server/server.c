@@ -2,7 +2,6 @@
 
 #include <config.h>
 
-#include <errno.h>
 #include <event2/event.h>
 #include <event2/thread.h>
 #include <pthread.h>
@@ -22,27 +21,16 @@
 #include "http/refusal.h"
 #include "modules.h"
 #include "net/address.h"
-#include "net/listener.h"
 #include "proxy/backend.h"
+#include "server/apply.h"
 #include "server/drain.h"
 #include "server/reload.h"
 #include "server/throttle.h"
 
-/* Descriptors that are not clients': listeners, logs, event loops, backends. */
-#define DESCRIPTORS_KEPT 128
 #define SWEEP_S          1
 /* A channel that holds nothing and that nobody reads is forgotten after this;
  * its ids are then of no use any more. */
 #define CHANNEL_IDLE_US  (60 * UINT64_C(1000000))
-
-struct history_bounds server_bounds(const struct route *r)
-{
-    return (struct history_bounds){
-        .messages = r->history.messages,
-        .bytes = r->history.bytes,
-        .age_us = r->history.age_ms * 1000,
-    };
-}
 
 /* ---- accepting ----------------------------------------------------------------- */
 
@@ -113,37 +101,6 @@ void server_starved(void *arg)
 
 /* ---- the parts ----------------------------------------------------------------- */
 
-static void set_limits(struct service *s, const struct config *c)
-{
-    s->head = (struct head_limits){
-        .head_bytes = c->limits.head_bytes,
-        .fields = c->limits.fields,
-        .target_bytes = c->limits.target_bytes,
-    };
-    s->head_ms = c->limits.head_ms;
-    s->idle_ms = c->limits.idle_ms;
-    s->body_ms = c->limits.write_ms;
-    s->write_ms = c->limits.write_ms;
-}
-
-/* Connections spread over the workers, and so does the rate.  A tenth of a
- * second's worth may come at once. */
-static void set_accept_rate(struct server_worker *part)
-{
-    part->accept_rate = (struct rate){
-        .interval_us = part->config->limits.accept.interval_us *
-                       part->server->worker_count,
-        .slack_us = 100000,
-    };
-}
-
-void server_configure_part(struct server_worker *part)
-{
-    set_limits(&part->http, part->config);
-    set_limits(&part->admin, part->config);
-    set_accept_rate(part);
-}
-
 static struct server_worker *of_note(struct note *n, size_t offset)
 {
     return (struct server_worker *)((char *)n - offset);
@@ -200,7 +157,7 @@ static int make_part(struct server *s, unsigned index)
         .arg = part,
         .readers = &part->readers,
     };
-    server_configure_part(part);
+    apply_config_part(part);
     part->begin_note.run = begin_part;
     part->spare_note.run = spare_part;
     part->drain_note.run = drain_note;
@@ -235,30 +192,6 @@ static unsigned raise_descriptors(void)
     return limit.rlim_cur > INT32_MAX ? INT32_MAX : (unsigned)limit.rlim_cur;
 }
 
-static unsigned clients_max(const struct config *c, unsigned descriptors)
-{
-    unsigned most = descriptors > 2 * DESCRIPTORS_KEPT
-                        ? descriptors - DESCRIPTORS_KEPT
-                        : descriptors / 2;
-
-    return c->limits.connections == 0 || c->limits.connections > most
-               ? most
-               : c->limits.connections;
-}
-
-static void apply_logging(const struct config *c)
-{
-    log_setup(c->log.level, STDERR_FILENO);
-    accesslog_setup((enum access_log_form)c->log.access);
-}
-
-void server_configure(struct server *s, const struct config *config)
-{
-    apply_logging(config);
-    atomic_store(&s->clients_max, clients_max(config, s->descriptors));
-    hub_set_limit(&s->hub, config->limits.channels);
-}
-
 static int listen_all(struct server *s)
 {
     if (listen_prepare(s, NULL, s->config) < 0)
@@ -271,18 +204,15 @@ static int listen_all(struct server *s)
 
 static int server_init(struct server *s, struct config *config)
 {
-    unsigned descriptors = raise_descriptors();
-
     *s = (struct server){.config = config_ref(config), .reload_fd = -1};
-    apply_logging(config);
     s->started_us = clock_now_us();
-    s->descriptors = descriptors;
-    s->clients_max = clients_max(config, descriptors);
+    s->descriptors = raise_descriptors();
     s->worker_count = config->workers > 0 ? config->workers : count_cores();
-    log_info("start", "version=%s workers=%u descriptors=%u connections=%u",
-             PACKAGE_VERSION, s->worker_count, descriptors, s->clients_max);
     hub_init(&s->hub, s->worker_count, config->limits.channels, post_to_part,
              s);
+    apply_config(s, config);
+    log_info("start", "version=%s workers=%u descriptors=%u connections=%u",
+             PACKAGE_VERSION, s->worker_count, s->descriptors, s->clients_max);
     guests_init(&s->guests);
     s->throttle = throttle_new();
     s->parts = calloc(s->worker_count, sizeof(*s->parts));

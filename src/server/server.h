@@ -77,17 +77,10 @@ static inline struct server_worker *server_part(const struct exchange *x)
 /* admin.c: publishing, what there is, health. */
 void serve_admin(struct exchange *x);
 
-/* Applies what is neither a route's nor a worker's; the main thread. */
-void server_configure(struct server *s, const struct config *config);
-/* Applies part->config to what the part's connections see. */
-void server_configure_part(struct server_worker *part);
 /* A connection has come; arg is the part. */
 void server_accept_client(void *arg, int fd);
 void server_accept_admin(void *arg, int fd);
 /* There are no descriptors left. */
 void server_starved(void *arg);
-
-/* What a route says of history, as the hub takes it. */
-struct history_bounds server_bounds(const struct route *r);
 
 #endif
