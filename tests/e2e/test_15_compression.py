@@ -302,6 +302,26 @@ def test_each_message_comes_at_once(penstock):
         assert deflated(p) == 5
 
 
+@pytest.mark.parametrize("compress", [False, True, {"min": "0B", "level": 9}])
+def test_a_small_event_comes_as_soon_with_compression(penstock, compress):
+    """It is not held until a window is full, whatever the config."""
+    p = penstock({"routes": [{**ROUTE, "compress": compress}]})
+    with p.client() as c:
+        c.send_request("GET", "/news", {"Accept": "text/event-stream",
+                                        "Accept-Encoding": "gzip"})
+        answer = c.head()
+        packed = answer.headers.get("Content-Encoding") == "gzip"
+        assert packed == bool(compress)
+        inflate = zlib.decompressobj(31).decompress if packed else bytes
+        said = b""
+        for n in range(5):
+            p.publish("news", f"event {n}")
+            start = time.monotonic()
+            while f"data: event {n}\n\n".encode() not in said:
+                said += inflate(answer.body.some(c.deadline()))
+            assert time.monotonic() - start < 0.5
+
+
 def test_a_stream_is_smaller(penstock):
     p = penstock({"routes": [ROUTE]})
     texts = [text_of(n, 200) for n in range(20)]

@@ -136,6 +136,45 @@ def test_a_planned_close_is_followed_by_a_new_connection(penstock, ws_backend):
     assert b.closed[1][0] == 1001  # nobody reads any more
 
 
+@pytest.mark.parametrize("downstream", ["nobody", "stalled"])
+def test_pings_are_answered_whoever_reads(penstock, ws_backend, downstream):
+    """A backend drops whom it does not hear, and it is not for our clients to
+    say whether it hears us."""
+    answered = threading.Event()
+
+    async def script(b, ws):
+        await ws.send("x" * 200000)
+        for n in range(20):
+            await asyncio.wait_for(await ws.ping(b"1927857900123"), 5)
+            await ws.send("x" * 200000)
+        answered.set()
+    b = ws_backend(script)
+    settings = config(b, when="always")
+    settings["routes"][0]["lag"] = "skip"
+    settings["routes"][0]["history"] = {"messages": 5}
+    p = penstock(settings)
+    if downstream == "stalled":
+        c = p.client(rcvbuf=4096)
+        c.send_request("GET", "/feed", {"Accept": "text/event-stream"})
+        c.head()
+    assert answered.wait(10)
+    assert b.connections == 1
+
+
+def test_readers_notice_nothing_of_planned_closes(penstock, ws_backend):
+    """Feeds that close once a day, which is no error."""
+    async def script(b, ws):
+        await ws.send(f"from {b.connections}")
+        if b.connections < 6:
+            await ws.close(1000)
+    p = penstock(config(ws_backend(script)))
+    with reader("sse", p, "/feed").connect() as sse, \
+            reader("websocket", p, "/feed").connect() as ws:
+        for r in (sse, ws):
+            assert [m[2] for m in r.read(6)] == [
+                f"from {n}" for n in range(1, 7)]
+
+
 def test_fragments_are_one_message(penstock, ws_backend):
     async def script(b, ws):
         await ws.send(["one ", "message ", "in pieces"])

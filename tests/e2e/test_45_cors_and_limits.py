@@ -323,6 +323,20 @@ def test_a_connection_too_many_is_answered_503(penstock, limit):
         c.close()
 
 
+def test_readers_are_told_different_times_to_come_back(penstock):
+    """retry: of server-sent events, a quarter more or less at least."""
+    p = penstock(news())
+    told = []
+    for _ in range(60):
+        with SseClient(p, "/news").connect() as r:
+            r.wait_comments(1)
+            while r.parser.retry_ms is None:
+                r.pull(time.monotonic() + 5)
+            told.append(r.parser.retry_ms)
+    assert max(told) >= 1.5 * min(told)
+    assert len(set(told)) > 30
+
+
 def test_a_refusal_is_not_lost_to_the_request_it_crosses(penstock):
     p = penstock(news() | {"limits": {"connections": 1}})
     with p.client() as first:

@@ -137,7 +137,8 @@ def headers_expect(headers):
 class Backend:
     """raw_handler, if given, gets each connection itself instead."""
 
-    def __init__(self, handler=None, raw_handler=None):
+    def __init__(self, handler=None, raw_handler=None, host="127.0.0.1"):
+        self.host = host
         self.handler = handler or (lambda request, conn: conn.respond(200, b""))
         self.raw_handler = raw_handler or self.serve
         self.requests, self.connections, self.failures = [], [], []
@@ -146,9 +147,10 @@ class Backend:
 
     def start(self):
         """Listens; after kill(), on the same port again."""
-        listener = socket.socket()
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        listener = socket.socket(family)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
+        listener.bind((self.host, self.port))
         listener.listen(128)
         self.port = listener.getsockname()[1]
         self.listener = listener
@@ -205,7 +207,8 @@ class Backend:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
     def __enter__(self):
         return self.start()
