@@ -48,26 +48,43 @@ struct str str_trim(struct str s)
     return s;
 }
 
-/* The offset of the first comma outside quotes, or s.n. */
-static size_t element_end(struct str s)
+/* The end of the element that s begins with: the first comma outside quotes,
+ * or s.n.  *quoted: its last quoted string has no end. */
+static size_t element_end(struct str s, bool *quoted)
 {
-    bool quoted = false;
-
+    *quoted = false;
     for (size_t i = 0; i < s.n; i++) {
-        if (quoted && s.p[i] == '\\')
+        if (*quoted && s.p[i] == '\\')
             i++;
         else if (s.p[i] == '"')
-            quoted = !quoted;
-        else if (s.p[i] == ',' && !quoted)
+            *quoted = !*quoted;
+        else if (s.p[i] == ',' && !*quoted)
             return i;
     }
     return s.n;
 }
 
+bool str_quotes_close(struct str list)
+{
+    bool quoted = false;
+
+    while (list.n > 0) {
+        size_t end = element_end(list, &quoted);
+
+        if (end < list.n)
+            end++;
+        list.p += end;
+        list.n -= end;
+    }
+    return !quoted;
+}
+
 bool str_list_next(struct str *rest, struct str *element)
 {
+    bool quoted;
+
     while (rest->n > 0) {
-        size_t end = element_end(*rest);
+        size_t end = element_end(*rest, &quoted);
         struct str e = str_trim((struct str){rest->p, end});
 
         if (end < rest->n)

@@ -35,6 +35,8 @@ struct str str_trim(struct str s);
  * front of *rest, trimmed; commas inside quoted strings do not split.  Empty
  * elements are skipped.  False when the list is used up. */
 bool str_list_next(struct str *rest, struct str *element);
+/* Whether each quoted string in it has its end (RFC 9110 5.6.4). */
+bool str_quotes_close(struct str list);
 /* Whether the list has this token, compared without case. */
 bool str_list_has(struct str list, struct str token);
 

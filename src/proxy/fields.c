@@ -113,21 +113,8 @@ static void write_field(struct buffer *out, const struct http_message *m,
         header_write(out, field->name, field->value);
 }
 
-/* A quoted string left open would swallow what we append. */
-static bool quotes_close(struct str s)
-{
-    bool quoted = false;
-
-    for (size_t i = 0; i < s.n; i++) {
-        if (quoted && s.p[i] == '\\')
-            i++;
-        else if (s.p[i] == '"')
-            quoted = !quoted;
-    }
-    return !quoted;
-}
-
-/* "Name: " and the values that came, on one line, a comma after each. */
+/* "Name: " and the values that came, on one line, a comma after each.  A
+ * quoted string left open would swallow what is appended. */
 static void begin_list(struct buffer *out, const struct headers *headers,
                        const char *name)
 {
@@ -137,7 +124,7 @@ static void begin_list(struct buffer *out, const struct headers *headers,
     buffer_append_str(out, str_of(name));
     buffer_append_str(out, STR(": "));
     while (headers_next(headers, name, &at, &value)) {
-        if (value.n == 0 || !quotes_close(value))
+        if (value.n == 0 || !str_quotes_close(value))
             continue;
         buffer_append_str(out, value);
         buffer_append_str(out, STR(", "));

@@ -73,6 +73,19 @@ static void an_unclosed_quote_runs_to_the_end(void **state)
     assert_false(str_list_next(&rest, &e));
 }
 
+static void quoted_strings_close_or_not(void **state)
+{
+    static const char *const closed[] = {"", "a", "a, \"b\", c", "\"a,b\"",
+                                         "\"\\\"\"", "\\", "\"\\\\\", \"\""};
+    static const char *const open[] = {"\"", "a, \"b", "\"a\", \"b, c",
+                                       "\"a\\\"", "\"\\", "\"a\"\", b"};
+
+    for (size_t i = 0; i < sizeof(closed) / sizeof(*closed); i++)
+        assert_true(str_quotes_close(str_of(closed[i])));
+    for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++)
+        assert_false(str_quotes_close(str_of(open[i])));
+}
+
 static void a_list_is_searched_without_case(void **state)
 {
     assert_true(str_list_has(STR("keep-alive, Upgrade"), STR("upgrade")));
@@ -259,6 +272,7 @@ int main(void)
         cmocka_unit_test(space_and_tab_are_trimmed),
         cmocka_unit_test(a_list_gives_its_elements),
         cmocka_unit_test(an_unclosed_quote_runs_to_the_end),
+        cmocka_unit_test(quoted_strings_close_or_not),
         cmocka_unit_test(a_list_is_searched_without_case),
         cmocka_unit_test(a_split_gives_head_and_rest),
         cmocka_unit_test(numbers_are_digits_that_fit),
