@@ -8,7 +8,7 @@
 
 #include "base/logging.h"
 #include "base/meter.h"
-#include "http/client.h"
+#include "feed/upstream.h"
 #include "hub/message.h"
 #include "modules.h"
 #include "proxy/backend.h"
@@ -75,15 +75,10 @@ static void send_handshake(struct websocket_source *s,
 {
     struct buffer b = {0};
     uint8_t octets[KEY_OCTETS] = {0};
-    bool v6 = strchr(at->host, ':') != NULL;
 
     RAND_bytes(octets, sizeof(octets));
     EVP_EncodeBlock((unsigned char *)s->key, octets, sizeof(octets));
-    buffer_append_str(&b, STR("GET "));
-    buffer_append_str(&b, source_path(s->source));
-    buffer_printf(&b, v6 ? " HTTP/1.1\r\nHost: [%s]:%u\r\n"
-                         : " HTTP/1.1\r\nHost: %s:%u\r\n",
-                  at->host, at->port);
+    upstream_write_request(&b, s->source, at);
     buffer_printf(&b,
                   "Connection: Upgrade\r\nUpgrade: websocket\r\n"
                   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n"
@@ -250,10 +245,7 @@ static void on_failed(struct client *c, enum client_failure failure,
     struct websocket_source *s = client_arg(c);
 
     s->client = NULL;
-    if (failure == CLIENT_TIMEOUT)
-        why = s->open ? "silence for longer than idle_timeout"
-                      : "no answer within response_timeout";
-    give_up(s, why);
+    give_up(s, upstream_failure(failure, s->open, why));
 }
 
 static const struct client_ops backend_ops = {

@@ -5,7 +5,6 @@
 #include "base/buffer.h"
 #include "base/logging.h"
 #include "feed/source.h"
-#include "http/client.h"
 #include "proxy/backend.h"
 
 static struct upstream *of(struct client *c)
@@ -108,16 +107,22 @@ static void on_end(struct client *c, bool reusable)
     give_up(u, "the backend ended the stream");
 }
 
+const char *upstream_failure(enum client_failure failure, bool streaming,
+                             const char *why)
+{
+    if (failure != CLIENT_TIMEOUT)
+        return why;
+    return streaming ? "silence for longer than idle_timeout"
+                     : "no answer within response_timeout";
+}
+
 static void on_failed(struct client *c, enum client_failure failure,
                       const char *why)
 {
     struct upstream *u = of(c);
 
     u->client = NULL;
-    if (failure == CLIENT_TIMEOUT)
-        why = u->streaming ? "silence for longer than idle_timeout"
-                           : "no answer within response_timeout";
-    give_up(u, why);
+    give_up(u, upstream_failure(failure, u->streaming, why));
 }
 
 static const struct client_ops upstream_client = {
@@ -128,17 +133,24 @@ static const struct client_ops upstream_client = {
     .failed = on_failed,
 };
 
+void upstream_write_request(struct buffer *out, const struct source *s,
+                            const struct backend_server *at)
+{
+    bool v6 = strchr(at->host, ':') != NULL;
+
+    buffer_append_str(out, STR("GET "));
+    buffer_append_str(out, source_path(s));
+    buffer_printf(out, v6 ? " HTTP/1.1\r\nHost: [%s]:%u\r\n"
+                          : " HTTP/1.1\r\nHost: %s:%u\r\n",
+                  at->host, at->port);
+}
+
 static void send_request(struct upstream *u, const struct backend_server *at,
                          struct str last_event_id)
 {
     struct buffer b = {0};
-    bool v6 = strchr(at->host, ':') != NULL;
 
-    buffer_append_str(&b, STR("GET "));
-    buffer_append_str(&b, source_path(u->source));
-    buffer_printf(&b, v6 ? " HTTP/1.1\r\nHost: [%s]:%u\r\n"
-                         : " HTTP/1.1\r\nHost: %s:%u\r\n",
-                  at->host, at->port);
+    upstream_write_request(&b, u->source, at);
     buffer_printf(&b, "Accept: %s\r\nAccept-Encoding: identity\r\n"
                       "Cache-Control: no-store\r\nUser-Agent: penstock\r\n",
                   u->ops->accept);

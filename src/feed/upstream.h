@@ -4,8 +4,10 @@
 #define PENSTOCK_FEED_UPSTREAM_H
 
 #include "base/strings.h"
+#include "http/client.h"
 
-struct client;
+struct backend_server;
+struct buffer;
 struct source;
 struct upstream;
 
@@ -34,5 +36,15 @@ struct upstream {
 int upstream_start(struct upstream *u, struct source *s,
                    const struct upstream_ops *ops, struct str last_event_id);
 void upstream_stop(struct upstream *u);
+
+/* ---- for those that read otherwise, as well -------------------------------- */
+
+/* Writes a GET's request line for s and the Host of at; other fields follow. */
+void upstream_write_request(struct buffer *out, const struct source *s,
+                            const struct backend_server *at);
+/* What source_failed() is told of a client's failure, with its own word for
+ * it; streaming: the answer's head has come. */
+const char *upstream_failure(enum client_failure failure, bool streaming,
+                             const char *why);
 
 #endif
