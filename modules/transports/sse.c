@@ -1,10 +1,10 @@
 /* sse.c - the transport "sse": a channel followed as text/event-stream (HTML
  * living standard, "Server-sent events"). */
 #include <errno.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/jitter.h"
 #include "feed/follower.h"
 #include "hub/encoding.h"
 #include "modules.h"
@@ -70,8 +70,7 @@ static bool heartbeat(struct follower *f)
 
 /* Its id is where the reader now stands, so that a reconnect right after it is
  * not told again. */
-static bool tell_gap(struct follower *f, const struct gap *gap,
-                     uint64_t position)
+static bool tell_gap(struct follower *f, const struct gap *gap)
 {
     char text[256], id[ID_MAX];
     int n;
@@ -143,12 +142,11 @@ static void start(struct exchange *x, const struct reader_settings *settings,
 
 /* Clients that lose us all at once must not all come back at once: each is
  * told its own wait, a quarter more or less. */
-static uint64_t with_jitter(uint64_t ms)
+static uint64_t retry_ms(const struct follower *f)
 {
-    uint16_t r = 0;
+    uint64_t ms = f->settings->retry_ms;
 
-    RAND_bytes((unsigned char *)&r, sizeof(r));
-    return ms * 3 / 4 + ms / 2 * r / UINT16_MAX;
+    return jitter_between(ms * 3 / 4, ms + ms / 4);
 }
 
 /* The first octets, which also flush the head through what buffers.  The id
@@ -167,7 +165,7 @@ static void greet(struct follower *f)
     }
     reader_position(&f->reader, id);
     n = snprintf(text, sizeof(text), ":\nretry: %llu\nid: %s\n\n",
-                 (unsigned long long)with_jitter(f->settings->retry_ms), id);
+                 (unsigned long long)retry_ms(f), id);
     control(f, (struct str){text, (size_t)n});
 }
 
@@ -200,7 +198,7 @@ static void open_sse(struct exchange *x, const struct feed *feed)
     start(x, feed->reader, packed, rc > 0);
     greet(f);
     if (rc > 0)
-        tell_gap(f, &gap, 0);
+        tell_gap(f, &gap);
     follower_run(f);
 }
 

@@ -81,8 +81,7 @@ static bool heartbeat(struct follower *f)
     return true;
 }
 
-static bool tell_gap(struct follower *f, const struct gap *gap,
-                     uint64_t position)
+static bool tell_gap(struct follower *f, const struct gap *gap)
 {
     struct session *s = of_follower(f);
     struct buffer text = {0};
@@ -419,7 +418,7 @@ static void follow(struct exchange *x, const struct feed *feed,
     x->ops = &session_exchange;
     upgrade(x, s->enveloped, terms, rc > 0);
     if (rc > 0)
-        tell_gap(f, &gap, 0);
+        tell_gap(f, &gap);
     follower_run(f);
 }
 

@@ -334,8 +334,7 @@ static bool is_merging(const struct follower *f)
  * False: it was cut. */
 static bool tell_gap(struct follower *f, const struct gap *gap)
 {
-    if (f->settings->lag == LAG_SKIP &&
-        f->ops->gap(f, gap, f->reader.next_seq - 1)) {
+    if (f->settings->lag == LAG_SKIP && f->ops->gap(f, gap)) {
         meter_add(METER_gaps, 1);
         return true;
     }

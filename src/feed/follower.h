@@ -28,7 +28,7 @@ struct follower_ops {
     bool (*heartbeat)(struct follower *f);
     /* Queue the mark of a gap.  False: this reader cannot be told, so it must
      * be cut instead. */
-    bool (*gap)(struct follower *f, const struct gap *gap, uint64_t position);
+    bool (*gap)(struct follower *f, const struct gap *gap);
     /* The first octets of m have gone out: what is queued from now on comes
      * behind it (may be NULL). */
     void (*began)(struct follower *f, struct message *m);

@@ -2,13 +2,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <openssl/rand.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/jitter.h"
 #include "base/logging.h"
 #include "base/meter.h"
 #include "hub/channel.h"
@@ -131,15 +131,6 @@ static void set_fault(struct source *s, const char *why)
     pthread_mutex_unlock(&source_lock);
 }
 
-/* Full jitter over the upper half: never at once, never all together. */
-static uint64_t with_jitter(uint64_t ms)
-{
-    uint32_t r = 0;
-
-    RAND_bytes((unsigned char *)&r, sizeof(r));
-    return ms / 2 + (ms / 2 + 1) * (uint64_t)r / UINT32_MAX;
-}
-
 /* Doubles with each failure.  What the backend asked for (retry:, Retry-After)
  * is the least, up to RETRY_MAX_MS. */
 static uint64_t backoff_ms(const struct source *s, uint64_t retry_ms)
@@ -153,7 +144,9 @@ static uint64_t backoff_ms(const struct source *s, uint64_t retry_ms)
         ms = s->settings->backoff_max_ms;
     if (retry_ms > RETRY_MAX_MS)
         retry_ms = RETRY_MAX_MS;
-    return with_jitter(ms) + (retry_ms > ms / 2 ? retry_ms - ms / 2 : 0);
+    /* Never at once, never all together. */
+    return jitter_between(ms / 2, ms) +
+           (retry_ms > ms / 2 ? retry_ms - ms / 2 : 0);
 }
 
 static void begin(struct source *s)

@@ -102,8 +102,7 @@ static bool heartbeat(struct follower *f)
     return alive;
 }
 
-static bool tell_gap(struct follower *f, const struct gap *gap,
-                     uint64_t position)
+static bool tell_gap(struct follower *f, const struct gap *gap)
 {
     if (can_tell_gaps)
         follower_control(f, "<gap>", 5);
