@@ -22,6 +22,9 @@ enum transport_kind { /* as bits, and in the order of design */
     KIND_N,
 };
 
+/* Their names, as written in the file. */
+extern const char *const config_transports[KIND_N];
+
 enum access_log { ACCESS_OFF, ACCESS_TEXT, ACCESS_JSON };
 
 struct config_address { /* "127.0.0.1:8080", "[::1]:80", "*:80", ":80" */

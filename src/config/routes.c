@@ -3,7 +3,7 @@
 #include "config/units.h"
 
 
-static const char *const transport_names[KIND_N] = {
+const char *const config_transports[KIND_N] = {
     [KIND_POLL] = "poll",
     [KIND_LONGPOLL] = "longpoll",
     [KIND_SSE] = "sse",
@@ -67,7 +67,7 @@ static void add_transport(struct loading *l, const struct node *n,
 
     if (text == NULL)
         return;
-    while (kind < KIND_N && strcmp(transport_names[kind], text) != 0)
+    while (kind < KIND_N && strcmp(config_transports[kind], text) != 0)
         kind++;
     if (kind == KIND_N) {
         /* As the design lists them, the most preferred first. */

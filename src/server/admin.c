@@ -199,8 +199,6 @@ static void serve_channel_name(struct exchange *x, struct str raw)
 static void list_routes(struct exchange *x)
 {
     const struct config *config = server_part(x)->config;
-    static const char *const names[] = {"poll", "longpoll", "sse",
-                                        "websocket"};
     struct buffer body = {0};
 
     buffer_append_str(&body, STR("{\"routes\":["));
@@ -223,7 +221,7 @@ static void list_routes(struct exchange *x)
                           r->source.type);
             for (unsigned k = 0; k < r->transport_count; k++)
                 buffer_printf(&body, "%s\"%s\"", k > 0 ? "," : "",
-                              names[r->transports[k]]);
+                              config_transports[r->transports[k]]);
             buffer_append_byte(&body, ']');
         }
         buffer_append_byte(&body, '}');

@@ -148,13 +148,6 @@ static enum transport_kind select_transport(const struct http_message *m,
     return KIND_N;
 }
 
-static const char *const kind_names[KIND_N] = {
-    [KIND_POLL] = "poll",
-    [KIND_LONGPOLL] = "longpoll",
-    [KIND_SSE] = "sse",
-    [KIND_WEBSOCKET] = "websocket",
-};
-
 static void refuse_transport(struct exchange *x, const struct route *r)
 {
     bool websocket_only = r->transport_count == 1 &&
@@ -164,7 +157,7 @@ static void refuse_transport(struct exchange *x, const struct route *r)
 
     for (unsigned i = 0; i < r->transport_count; i++)
         buffer_printf(&names, "%s%s", i > 0 ? ", " : "",
-                      kind_names[r->transports[i]]);
+                      config_transports[r->transports[i]]);
     answer_init(&a);
     if (websocket_only)
         answer_add(&a, "Upgrade", STR("websocket"));
@@ -332,7 +325,7 @@ static void open_transport(struct exchange *x, const struct route *r,
         refuse_transport(x, r);
     else {
         x->kind = (uint8_t)kind;
-        modules_transport(kind_names[kind])->open(x, feed);
+        modules_transport(config_transports[kind])->open(x, feed);
     }
 }
 

@@ -272,7 +272,6 @@ def test_a_bare_get_of_a_poll_route_is_the_latest(penstock):
 def test_a_bare_get_of_a_websocket_route_is_426(penstock):
     answer = penstock(only("websocket")).get("/news")
     assert answer.status == 426
-    assert answer.headers["Upgrade"] == "websocket"
     assert "Upgrade" in answer.headers["Connection"]
     assert answer.headers["Upgrade"].lower() == "websocket"
     assert "websocket" in answer.text
