@@ -52,7 +52,7 @@ void batch_take(struct batch *b, struct reader *r,
         reader_read(r, &reading);
         b->gap |= reading.missed > 0;
         n = fill(&f, &reading);
-        reader_advance(r, n);
+        reader_advance(r, &reading, n);
         b->full = n < reading.count;
         more = n > 0 && !b->full;
         reading_done(&reading);

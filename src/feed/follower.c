@@ -78,7 +78,7 @@ static void log_close(const struct follower *f, const char *reason)
 {
     char name[256], peer[64];
     const char *channel = reader_joined(&f->reader)
-                              ? reader_channel(&f->reader)->name
+                              ? reader_channel_name(&f->reader)
                               : "";
 
     log_info("reader.close", "transport=%s channel=%s client=%s reason=%s",
@@ -299,7 +299,7 @@ static void account(struct follower *f, const struct reading *reading,
         }
         n++;
     }
-    reader_advance(&f->reader, n);
+    reader_advance(&f->reader, reading, n);
     meter_add(METER_messages_delivered, n);
 }
 

@@ -24,6 +24,7 @@ struct channel *channel_new(struct hub *hub, struct str name, unsigned workers,
     c->hub = hub;
     pthread_mutex_init(&c->lock, NULL);
     history_init(&c->history, bounds);
+    c->history.lost_stamp = atomic_load(&hub->order.forgotten);
     atomic_store(&c->used_us, clock_now_us());
     memcpy(c->name, name.p, name.n);
     return c;
@@ -75,16 +76,37 @@ static void wake(struct channel *c, uint64_t waiting)
     }
 }
 
-/* Under the lock. */
+/* Under the lock, and the order's: gives m its stamp and its place. */
+static int append_stamped(struct channel *c, struct message *m, uint64_t stamp,
+                          struct message **evicted)
+{
+    m->stamp = stamp;
+    m->home = c;
+    if (history_append(&c->history, m, evicted) < 0)
+        return -ENOMEM;
+    atomic_store_explicit(&c->newest_stamp, stamp, memory_order_relaxed);
+    return 0;
+}
+
+/* Under the lock.  The order moves on once all is in place: whoever sees it
+ * there finds the messages. */
 static int append_locked(struct channel *c, struct message **messages,
                          unsigned n, unsigned *done, struct message **evicted)
 {
+    struct order *o = &c->hub->order;
+    uint64_t last;
+
     if (c->ended)
         return -ESTALE;
+    pthread_mutex_lock(&o->lock);
+    last = atomic_load_explicit(&o->last, memory_order_relaxed);
     for (*done = 0; *done < n; ++*done)
-        if (history_append(&c->history, messages[*done], evicted) < 0)
-            return -ENOMEM;
-    return 0;
+        if (append_stamped(c, messages[*done], last + *done + 1, evicted) < 0)
+            break;
+    atomic_store_explicit(&o->last, last + *done,
+                          memory_order_release /* order_last */);
+    pthread_mutex_unlock(&o->lock);
+    return *done == n ? 0 : -ENOMEM;
 }
 
 static void note_appended(struct channel *c, struct appended *out)

@@ -39,6 +39,7 @@ struct channel {
     struct hub *hub;                 /* (i) */
     pthread_mutex_t lock;
     struct history history;          /* (c) */
+    _Atomic uint64_t newest_stamp;   /* (a) of its last message, held or not */
     uint64_t waiting;                /* (c) bit per worker: its seat has
                                       * seen all there is, and wants a wake-up */
     bool ended;                      /* (c) deleted: readers are to leave */

@@ -15,6 +15,7 @@ enum cursor_kind {
     CURSOR_OLDEST,
     CURSOR_LAST_N,  /* the last seq messages */
     CURSOR_ID,
+    CURSOR_STAMP,   /* after the message that has stamp seq, of any channel */
 };
 
 struct cursor {

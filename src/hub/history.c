@@ -33,6 +33,21 @@ struct message *history_at(const struct history *h, uint64_t seq)
     return *slot(h, seq);
 }
 
+uint64_t history_after_stamp(const struct history *h, uint64_t stamp)
+{
+    uint64_t low = history_first_seq(h), high = h->next_seq;
+
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+
+        if (history_at(h, middle)->stamp > stamp)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
 /* Doubles the ring.  Seldom, so it may allocate under the lock. */
 static int grow(struct history *h)
 {
@@ -55,6 +70,7 @@ static void evict_oldest(struct history *h, struct message **evicted)
 
     h->count--;
     h->bytes -= m->len;
+    h->lost_stamp = m->stamp;
     m->evicted_next = *evicted;
     *evicted = m;
 }

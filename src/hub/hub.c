@@ -12,6 +12,7 @@ void hub_init(struct hub *hub, unsigned workers, unsigned channels_max,
         .post_arg = post_arg,
     };
     pthread_rwlock_init(&hub->lock, NULL);
+    order_init(&hub->order);
 }
 
 void hub_fini(struct hub *hub)
@@ -23,7 +24,16 @@ void hub_fini(struct hub *hub)
         HASH_DEL(hub->table, c);
         channel_unref(&c);
     }
+    order_fini(&hub->order);
     pthread_rwlock_destroy(&hub->lock);
+}
+
+/* Under the lock, held for writing.  The table's reference is the caller's
+ * now.  A channel that gets its name later knows that messages are gone. */
+static void unlist(struct hub *hub, struct channel *c)
+{
+    order_forget(&hub->order, atomic_load(&c->newest_stamp));
+    HASH_DEL(hub->table, c);
 }
 
 /* Under the lock.  With a reference, or NULL. */
@@ -86,7 +96,7 @@ int hub_delete(struct hub *hub, struct str name)
     pthread_rwlock_wrlock(&hub->lock);
     HASH_FIND(hh, hub->table, name.p, name.n, c);
     if (c != NULL)
-        HASH_DEL(hub->table, c);
+        unlist(hub, c);
     pthread_rwlock_unlock(&hub->lock);
     if (c == NULL)
         return -ENOENT;
@@ -146,7 +156,7 @@ static void reap(struct hub *hub, const struct sweep *s)
     {
         if (!is_reapable(c, s))
             continue;
-        HASH_DEL(hub->table, c);
+        unlist(hub, c);
         channel_unref(&c);
     }
     pthread_rwlock_unlock(&hub->lock);

@@ -4,6 +4,7 @@
 #define PENSTOCK_HUB_HUB_H
 
 #include "hub/channel.h"
+#include "hub/order.h"
 
 /* Puts a note into worker's mailbox, from any thread. */
 typedef void hub_post_fn(void *arg, unsigned worker, struct note *note);
@@ -15,6 +16,7 @@ struct hub {
     unsigned channels_max;   /* under lock */
     hub_post_fn *post;
     void *post_arg;
+    struct order order;      /* of all their messages */
 };
 
 #define HUB_WORKERS_MAX 64 /* bits of channel.waiting */

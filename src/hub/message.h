@@ -25,6 +25,7 @@ enum wire_format {
     WIRE_N
 };
 
+struct channel;
 struct wire;
 
 /* Keys: (i) fixed before any reader sees it; (a) atomic; (c) under the lock
@@ -33,6 +34,9 @@ struct message {
     atomic_uint refs;                    /* (a) 1 at birth, the creator's */
     enum envelope_kind kind;             /* (i) how data stands in JSON */
     uint64_t epoch, seq;                 /* (i) set by history_append */
+    uint64_t stamp;                      /* (i) set by channel_append: order.h */
+    struct channel *home;                /* (i) the same: where it is; lives as
+                                          * long as anybody reads it there */
     uint64_t sender;                     /* (i) the client's own number, or 0 */
     uint64_t born_us;                    /* (i) monotonic, when it arrived */
     uint64_t time_ms;                    /* (i) wall time of arrival */

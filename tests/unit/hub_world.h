@@ -146,7 +146,7 @@ static inline void witness_read(struct witness *w)
         for (unsigned i = 0; i < reading.count; i++, w->count++)
             if (w->count < 64)
                 w->seen[w->count] = reading.messages[i]->seq;
-        reader_advance(&w->reader, reading.count);
+        reader_advance(&w->reader, &reading, reading.count);
         reading_done(&reading);
     } while (reading.count > 0 && !reader_dry(&w->reader));
 }

@@ -100,7 +100,7 @@ static void drain(struct listener *l)
         expect(r.missed == 0, "a gap where everything is held");
         n = r.count > 1 && roll(l->place, 4) == 0 ? r.count / 2 : r.count;
         take(l, &r, n);
-        reader_advance(&l->reader, n);
+        reader_advance(&l->reader, &r, n);
         reading_done(&r);
     } while (n > 0 && !reader_dry(&l->reader));
 }
