@@ -140,7 +140,7 @@ static void encode_envelope(struct buffer *b, struct str payload)
     size_t len = b->len;
 
     for (b->len = 0; b->len < len; delivered++)
-        envelope_encode(b, STR("1a2b3c4d-1234567"), STR("trade"),
+        envelope_encode(b, STR_NONE, STR("1a2b3c4d-1234567"), STR("trade"),
                         envelope_kind_of(STR("application/json"), payload),
                         payload, 1767323045678);
 }

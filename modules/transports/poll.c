@@ -11,18 +11,41 @@
 #include "hub/encoding.h"
 #include "modules.h"
 
+/* Whether the client says from where on it wants messages. */
+static bool has_cursor(const struct feed *feed)
+{
+    for (unsigned i = 0; i < feed->channel_count; i++)
+        if (feed->channels[i].cursor.kind != CURSOR_NONE)
+            return true;
+    return feed->cursor.kind != CURSOR_NONE &&
+           feed->cursor.kind != CURSOR_ALIEN;
+}
+
 /* How long an answer given now may be kept: as the route says, or until the
  * next update is due ("poll no faster than it changes"). */
-static uint64_t fresh_s(const struct feed *feed)
+static uint64_t due_in_s(struct channel *c)
 {
     struct channel_status status;
     uint64_t due_us, now_us = clock_now_us();
 
-    if (!feed->reader->cache_auto)
-        return feed->reader->cache_s;
-    channel_status(feed->channel, &status);
+    channel_status(c, &status);
     due_us = status.newest_us + status.interval_us;
     return due_us > now_us ? (due_us - now_us) / 1000000 : 0;
+}
+
+static uint64_t fresh_s(const struct feed *feed)
+{
+    uint64_t least_s = UINT64_MAX, s;
+
+    if (!feed->reader->cache_auto)
+        return feed->reader->cache_s;
+    if (feed->channel != NULL)
+        return due_in_s(feed->channel);
+    for (unsigned i = 0; i < feed->channel_count; i++) {
+        s = due_in_s(feed->channels[i].channel);
+        least_s = s < least_s ? s : least_s;
+    }
+    return least_s;
 }
 
 static void add_cache_control(struct answer_headers *a, const struct feed *feed,
@@ -118,35 +141,77 @@ static void respond_batch(struct exchange *x, const struct feed *feed,
                           const struct batch *b)
 {
     struct answer_headers a;
+    char cache[32];
 
     meter_add(METER_gaps, b->gap);
     answer_init(&a);
-    answer_add(&a, "Cache-Control",
-               lasts(b, feed) ? STR("public, max-age=31536000, immutable")
-                              : STR("no-store"));
-    feed_add_vary(&a, feed->reader);
+    if (!has_cursor(feed)) {
+        add_cache_control(&a, feed, cache);
+    } else {
+        answer_add(&a, "Cache-Control",
+                   lasts(b, feed) ? STR("public, max-age=31536000, immutable")
+                                  : STR("no-store"));
+        feed_add_vary(&a, feed->reader);
+    }
     batch_respond(x, &a, b, feed->reader, feed_packs(x, feed->reader));
 }
 
-static void answer_batch(struct exchange *x, const struct feed *feed)
+static void answer_batch(struct exchange *x, const struct feed *feed,
+                         struct cursor cursor)
 {
     const struct cursor now = {.kind = CURSOR_NOW};
     struct reader r = {0};
     struct gap unused;
     struct batch b;
-    int rc = feed_join(&r, &poll_reader, feed, feed->cursor, now, &unused);
+    int rc = feed_join(&r, &poll_reader, feed, cursor, now, &unused);
 
     if (rc < 0) {
         feed_refuse(x, rc);
         return;
     }
-    batch_take(&b, &r, feed->reader, rc > 0);
+    batch_take(&b, &r, feed->reader,
+               rc > 0 || feed->cursor.kind == CURSOR_ALIEN);
     reader_leave(&r);
     if (b.body.failed)
         feed_refuse(x, -ENOMEM);
     else
         respond_batch(x, feed, &b);
     buffer_fini(&b.body);
+}
+
+/* Of several channels: whether the client has all that there is. */
+static bool has_all(const struct feed *feed)
+{
+    const struct cursor now = {.kind = CURSOR_NOW};
+    struct reader r = {0};
+    struct gap unused;
+    bool all;
+
+    if (feed->etag.kind != CURSOR_ID)
+        return false;
+    all = feed_join(&r, &poll_reader, feed, feed->etag, now, &unused) == 0 &&
+          reader_dry(&r);
+    reader_leave(&r);
+    return all;
+}
+
+/* Several channels as one resource: the newest message of each. */
+static void answer_newest_of_each(struct exchange *x, const struct feed *feed)
+{
+    const struct cursor newest = {.kind = CURSOR_LAST_N, .seq = 1};
+    struct answer_headers a;
+    struct batch_fields scratch;
+    char id[ID_MAX], cache[32];
+
+    if (!has_all(feed)) {
+        answer_batch(x, feed, newest);
+        return;
+    }
+    id_format(id, feed->etag.epoch, feed->etag.seq);
+    answer_init(&a);
+    batch_fields(&a, &scratch, id, false, false);
+    add_cache_control(&a, feed, cache);
+    exchange_respond(x, 304, &a.headers, NULL, 0);
 }
 
 /* Nothing has been said yet; where the client may go on from is. */
@@ -170,8 +235,12 @@ static void open_poll(struct exchange *x, const struct feed *feed)
 {
     struct message *newest;
 
-    if (feed->cursor.kind != CURSOR_NONE && feed->cursor.kind != CURSOR_ALIEN) {
-        answer_batch(x, feed);
+    if (has_cursor(feed)) {
+        answer_batch(x, feed, feed->cursor);
+        return;
+    }
+    if (feed->channel == NULL) {
+        answer_newest_of_each(x, feed);
         return;
     }
     newest = feed_peek(feed);

@@ -12,7 +12,7 @@
 
 struct stream {
     struct follower follower; /* first */
-    struct gzip gzip;         /* what has gone in, in WIRE_SSE_GZIP */
+    struct gzip gzip;         /* what has gone in, where it is packed */
 };
 
 static struct stream *of_follower(struct follower *f)
@@ -22,7 +22,7 @@ static struct stream *of_follower(struct follower *f)
 
 static bool is_packed(const struct follower *f)
 {
-    return f->format == WIRE_SSE_GZIP;
+    return wire_format_is_gzip((enum wire_format)f->format);
 }
 
 /* Sends octets, in a chunk of their own where the answer is chunked.  None,
@@ -72,15 +72,16 @@ static bool heartbeat(struct follower *f)
  * not told again. */
 static bool tell_gap(struct follower *f, const struct gap *gap)
 {
-    char text[256], id[ID_MAX];
-    int n;
+    struct buffer data = {0}, event = {0};
+    char id[ID_MAX];
 
     reader_position(&f->reader, id);
-    n = snprintf(text, sizeof(text),
-                 "id: %s\nevent: penstock.gap\n"
-                 "data: {\"from\":\"%s\",\"to\":\"%s\"}\n\n",
-                 id, gap->from, gap->to);
-    control(f, (struct str){text, (size_t)n});
+    follower_write_gap(f, gap, &data);
+    sse_encode(&event, str_of(id), STR("penstock.gap"), buffer_str(&data));
+    f->failed |= data.failed || event.failed;
+    control(f, buffer_str(&event));
+    buffer_fini(&event);
+    buffer_fini(&data);
     return true;
 }
 
@@ -172,6 +173,7 @@ static void greet(struct follower *f)
 static void open_sse(struct exchange *x, const struct feed *feed)
 {
     bool packed = feed_packs(x, feed->reader);
+    enum wire_format plain;
     struct follower *f;
     struct gap gap;
     int rc;
@@ -186,8 +188,11 @@ static void open_sse(struct exchange *x, const struct feed *feed)
         feed_refuse(x, -ENOMEM);
         return;
     }
+    plain = feed->channel == NULL      ? WIRE_SSE_NAMED
+            : feed->reader->envelope ? WIRE_SSE_ENVELOPE
+                                     : WIRE_SSE;
     follower_init(f, x, feed, &sse_follower,
-                  packed ? WIRE_SSE_GZIP : WIRE_SSE);
+                  packed ? wire_format_gzip(plain) : plain);
     rc = follower_join(f, feed, &gap);
     if (rc < 0) {
         follower_end(f);

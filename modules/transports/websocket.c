@@ -10,13 +10,14 @@
 #include "feed/follower.h"
 #include "hub/encoding.h"
 #include "modules.h"
+#include "wire/command.h"
 #include "wire/extension.h"
 #include "wire/websocket.h"
 
 #define SUBPROTOCOL "penstock.v1"
 
-/* Pongs that may wait for a client whose socket is full; one that sends pings
- * and does not read is no use to anybody. */
+/* Octets of answers that may wait for a client whose socket is full; one that
+ * sends pings and does not read is no use to anybody. */
 #define CONTROL_MAX 16384
 
 /* There only while a frame or a message is half read. */
@@ -81,17 +82,25 @@ static bool heartbeat(struct follower *f)
     return true;
 }
 
+/* Sends text, and frees it. */
+static void say(struct session *s, struct buffer *text)
+{
+    s->follower.failed |= text->failed;
+    control(s, WS_TEXT, buffer_str(text));
+    buffer_fini(text);
+}
+
 static bool tell_gap(struct follower *f, const struct gap *gap)
 {
     struct session *s = of_follower(f);
     struct buffer text = {0};
 
-    if (!s->enveloped)
+    if (!s->enveloped && !f->reader.selects)
         return false; /* a raw frame is data: it cannot tell */
-    envelope_encode_gap(&text, str_of(gap->from), str_of(gap->to));
-    s->follower.failed |= text.failed;
-    control(s, WS_TEXT, buffer_str(&text));
-    buffer_fini(&text);
+    buffer_append_str(&text, STR("{\"gap\":"));
+    follower_write_gap(f, gap, &text);
+    buffer_append_byte(&text, '}');
+    say(s, &text);
     return true;
 }
 
@@ -171,6 +180,96 @@ static int stop(struct session *s, enum ws_close_code code, const char *reason)
     return 1;
 }
 
+/* A client that goes on asking, and does not read the answers. */
+static bool too_much(const struct session *s)
+{
+    const struct follower *f = &s->follower;
+
+    return f->reader.blocked && f->control != NULL &&
+           f->control->len > CONTROL_MAX;
+}
+
+static const char *why_not(int error)
+{
+    switch (error) {
+    case -EEXIST:
+        return "the channel is read already";
+    case -E2BIG:
+        return "no more channels may be read over one connection";
+    case -ENOENT:
+        return "this route has no such channel";
+    case -ENAMETOOLONG:
+        return "the channel's name is too long";
+    case -ENOSPC:
+        return "limits.channels is reached: try again later";
+    case -ESTALE:
+        return "the channel is being deleted: try again";
+    default:
+        return "out of memory: try again later";
+    }
+}
+
+static void refuse_command(struct session *s, struct str channel,
+                           const char *detail)
+{
+    struct buffer text = {0};
+
+    command_error(&text, channel, detail);
+    say(s, &text);
+}
+
+static void subscribe(struct session *s, const struct command *c)
+{
+    struct follower *f = &s->follower;
+    struct buffer text = {0};
+    struct subscription sub;
+    int rc = feed_subscribe(&f->reader, f->x, f->settings, c->channel,
+                            cursor_parse(c->since), &sub);
+
+    if (rc < 0) {
+        refuse_command(s, c->channel, why_not(rc));
+        return;
+    }
+    command_subscribed(&text, str_of(sub.name), str_of(sub.id));
+    say(s, &text);
+    if (rc > 0) {
+        meter_add(METER_gaps, 1);
+        tell_gap(f, &sub.gap);
+    }
+}
+
+static void unsubscribe(struct session *s, const struct command *c)
+{
+    struct buffer text = {0};
+
+    if (!selection_remove(s->follower.reader.selection, c->channel)) {
+        refuse_command(s, c->channel, "the channel is not read");
+        return;
+    }
+    command_unsubscribed(&text, c->channel);
+    say(s, &text);
+}
+
+/* On a multiplexed route a client of penstock.v1 says what it reads. */
+static int on_command(struct session *s, struct str text)
+{
+    struct command c;
+    const char *why;
+    int rc = command_parse(&c, text, &why);
+
+    if (rc == -ENOMEM)
+        return rc;
+    if (rc < 0)
+        refuse_command(s, STR_NONE, why);
+    else if (c.kind == COMMAND_SUBSCRIBE)
+        subscribe(s, &c);
+    else
+        unsubscribe(s, &c);
+    if (rc == 0)
+        command_fini(&c);
+    return too_much(s) ? stop(s, WS_POLICY, "too many messages unread") : 0;
+}
+
 static int on_message(void *arg, enum ws_opcode opcode, struct str data)
 {
     const struct message_parts parts = {
@@ -184,6 +283,8 @@ static int on_message(void *arg, enum ws_opcode opcode, struct str data)
 
     if (s->farewell)
         return 0; /* it was on its way when we said Close */
+    if (s->enveloped && s->follower.reader.selects)
+        return on_command(s, data);
     if (s->receive == NULL)
         return stop(s, WS_POLICY, "this route takes no messages");
     m = message_new(&parts);
@@ -198,13 +299,10 @@ static int on_message(void *arg, enum ws_opcode opcode, struct str data)
 
 static int on_ping(struct session *s, struct str data)
 {
-    const struct follower *f = &s->follower;
-
     if (s->farewell)
         return 0; /* nothing follows our Close (5.5.1) */
     control(s, WS_PONG, data);
-    if (f->reader.blocked && f->control != NULL &&
-        f->control->len > CONTROL_MAX)
+    if (too_much(s))
         return stop(s, WS_POLICY, "too many pings");
     return 0;
 }
@@ -397,6 +495,19 @@ static void upgrade(struct exchange *x, bool enveloped,
     exchange_upgrade(x, &a.headers);
 }
 
+/* With several channels each message has to name its own. */
+static enum wire_format format_of(const struct feed *feed,
+                                  const struct session *s,
+                                  const struct deflate_terms *terms)
+{
+    enum wire_format plain = feed->channel == NULL ? WIRE_WS_NAMED
+                             : s->enveloped        ? WIRE_WS_ENVELOPE
+                                                   : WIRE_WS;
+
+    return terms->agreed ? wire_format_deflated(plain, terms->window_bits)
+                         : plain;
+}
+
 static void follow(struct exchange *x, const struct feed *feed,
                    struct session *s, const struct deflate_terms *terms)
 {
@@ -405,10 +516,7 @@ static void follow(struct exchange *x, const struct feed *feed,
     int rc;
 
     follower_init(f, x, feed, &session_follower,
-                  terms->agreed ? wire_format_deflated(s->enveloped,
-                                                       terms->window_bits)
-                  : s->enveloped ? WIRE_WS_ENVELOPE
-                                 : WIRE_WS);
+                  format_of(feed, s, terms));
     rc = follower_join(f, feed, &gap);
     if (rc < 0) {
         follower_end(f);

@@ -179,18 +179,29 @@ int str_percent_decode(struct str s, char *out, size_t cap)
     return decode(s, out, cap, false);
 }
 
+bool str_query_next(struct str *query, struct str *name, struct str *value)
+{
+    struct str pair;
+
+    if (query->n == 0)
+        return false;
+    *query = str_split(*query, '&', &pair);
+    *value = str_split(pair, '=', name);
+    return true;
+}
+
+int str_query_decode(struct str value, char *out, size_t cap)
+{
+    return decode(value, out, cap, true);
+}
+
 int str_query_get(struct str query, const char *name, char *out, size_t cap)
 {
-    struct str want = str_of(name);
+    struct str want = str_of(name), key, value;
 
-    while (query.n > 0) {
-        struct str pair, key, value;
-
-        query = str_split(query, '&', &pair);
-        value = str_split(pair, '=', &key);
+    while (str_query_next(&query, &key, &value))
         if (str_eq(key, want))
-            return decode(value, out, cap, true);
-    }
+            return str_query_decode(value, out, cap);
     return -ENOENT;
 }
 

@@ -53,6 +53,12 @@ bool str_to_u64(struct str s, uint64_t *out);
  * NUL or does not fit cap. */
 int str_query_get(struct str query, const char *name, char *out, size_t cap);
 
+/* Takes the next NAME=VALUE off the front of a query string, both as they
+ * stand there.  False when it is used up. */
+bool str_query_next(struct str *query, struct str *name, struct str *value);
+/* The same decoding as str_query_get(), of a value alone. */
+int str_query_decode(struct str value, char *out, size_t cap);
+
 /* Percent-decodes s into out (cap bytes, terminated).  Returns the length, or
  * -EINVAL for a bad escape, an encoded NUL, or too little room. */
 int str_percent_decode(struct str s, char *out, size_t cap);

@@ -50,7 +50,9 @@ struct route {
     struct rate rate;     /* of one client's requests */
     unsigned burst;       /* as written; 0: not */
     const struct backend *proxy; /* plain proxying; else NULL and: */
-    char *channel_text;   /* template, as written or by default */
+    bool multiplex;       /* its clients name the channels */
+    char *channel_text;   /* template, as written or by default; NULL: those
+                           * of other routes, multiplexed */
     struct pattern channel;
     bool per_connection;  /* the channel's name has {connection} */
     uint8_t transports[KIND_N]; /* enum transport_kind, in order of preference */

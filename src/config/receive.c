@@ -58,9 +58,15 @@ void check_receive(struct loading *l, const struct node *route,
     struct str missing;
 
     r->per_connection = names_connection(&r->channel);
-    if (r->per_connection)
+    if (r->multiplex && r->per_connection)
+        fault_in(l, route, "channel", "{connection} is one client's own: it "
+                 "does not go with \"multiplex\"");
+    else if (r->per_connection)
         check_transports(l, route, r);
-    if (r->reader.receive == RECEIVE_OTHER &&
+    if (r->multiplex && r->reader.receive == RECEIVE_OTHER)
+        fault_in(l, route, "receive", "a multiplexed route takes messages for "
+                 "\"channel\" only, the one that is named with each");
+    if (r->reader.receive == RECEIVE_OTHER && !r->multiplex &&
         !pattern_covers(&r->pattern, &r->receive, &missing) &&
         !str_eq(missing, CONNECTION))
         fault_in(l, route, "receive", "{%.*s} is not in the path \"%.80s\"",

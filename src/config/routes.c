@@ -147,6 +147,16 @@ void read_heartbeat_event(struct loading *l, const struct node *n, void *into)
         r->reader.heartbeat_event = copy_text(l, text);
 }
 
+void read_envelope(struct loading *l, const struct node *n, void *into)
+{
+    ((struct route *)into)->reader.envelope = expect_boolean(l, n);
+}
+
+void read_multiplex(struct loading *l, const struct node *n, void *into)
+{
+    ((struct route *)into)->multiplex = expect_boolean(l, n);
+}
+
 void read_cache(struct loading *l, const struct node *n, void *into)
 {
     const char *text = expect_text(l, n, "\"5s\", or \"auto\"");
@@ -170,7 +180,7 @@ void read_cache(struct loading *l, const struct node *n, void *into)
 static void default_channel(struct loading *l, const struct node *route,
                             struct route *r)
 {
-    const char *text = r->path + 1;
+    const char *text = r->multiplex ? "{channel}" : r->path + 1;
 
     if (*text == '\0')
         fault_at(l, route, "path \"/\" leaves no name for the channel; name it "
@@ -187,7 +197,7 @@ static void check_channel_names(struct loading *l, const struct node *route,
 {
     struct str missing;
 
-    if (r->path == NULL || pattern_covers(&r->pattern, &r->channel, &missing))
+    if (r->path == NULL || r->multiplex || pattern_covers(&r->pattern, &r->channel, &missing))
         return;
     if (!str_eq(missing, STR("connection"))) /* each client's own */
         fault_in(l, route, "channel", "{%.*s} is not in the path \"%.80s\"",
@@ -306,11 +316,24 @@ static void check_proxied(struct loading *l, const struct node *n)
                      "requests on as they are");
 }
 
+/* Its clients name channels of other routes. */
+static bool has_no_channels(const struct node *route, const struct route *r)
+{
+    return r->multiplex && node_get(route, "source") == NULL &&
+           node_get(route, "channel") == NULL;
+}
+
 static void finish_feed(struct loading *l, const struct node *n,
                         struct route *r)
 {
     const struct node *source = node_get(n, "source");
 
+    if (has_no_channels(n, r)) {
+        if (node_get(n, "transports") == NULL)
+            all_transports(r);
+        check_receive(l, n, r);
+        return;
+    }
     if (source == NULL)
         r->source.type = "publish"; /* its clients publish */
     if (node_get(n, "transports") == NULL)
@@ -351,7 +374,8 @@ static void read_route(struct loading *l, const struct node *n,
     finish_rate(r);
     proxy = node_get(n, "proxy");
     source = node_get(n, "source");
-    if (proxy == NULL && source == NULL && node_get(n, "receive") == NULL)
+    if (proxy == NULL && source == NULL && node_get(n, "receive") == NULL &&
+        !r->multiplex)
         fault_at(l, n, "needs \"proxy\" or \"source\"");
     else if (proxy != NULL)
         check_proxied(l, n);

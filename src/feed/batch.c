@@ -12,6 +12,7 @@ struct filling {
     unsigned count;
     unsigned messages_max;
     size_t bytes_max;
+    enum wire_format format;
 };
 
 /* Appends messages while there is room; returns how many. */
@@ -20,7 +21,7 @@ static unsigned fill(struct filling *f, const struct reading *reading)
     unsigned n = 0;
 
     while (n < reading->count && f->count < f->messages_max) {
-        const struct wire *w = message_wire(reading->messages[n], WIRE_JSON);
+        const struct wire *w = message_wire(reading->messages[n], f->format);
         struct str element = w == NULL ? STR_NONE : wire_str(w, false);
 
         if (w == NULL)
@@ -41,7 +42,8 @@ void batch_take(struct batch *b, struct reader *r,
 {
     struct buffer elements = {0};
     struct filling f = {&elements, 0, settings->batch_messages,
-                        settings->batch_bytes};
+                        settings->batch_bytes,
+                        r->selects ? WIRE_JSON_NAMED : WIRE_JSON};
     bool more = true;
 
     *b = (struct batch){.gap = gap};

@@ -223,6 +223,20 @@ void follower_control(struct follower *f, const void *data, size_t len)
     f->failed |= f->control == NULL || f->control->failed;
 }
 
+void follower_write_gap(struct follower *f, const struct gap *gap,
+                        struct buffer *out)
+{
+    struct buffer lost = {0};
+
+    if (f->reader.selects)
+        selection_write_lost(f->reader.selection, &lost);
+    envelope_encode_gap(out,
+                        gap->from[0] == '\0' ? STR_NONE : str_of(gap->from),
+                        str_of(gap->to), buffer_str(&lost));
+    out->failed |= lost.failed;
+    buffer_fini(&lost);
+}
+
 /* What one writev carries: the rest of a half sent message, what goes between
  * messages, messages. */
 struct parcel {

@@ -71,6 +71,10 @@ void follower_run(struct follower *f);
  * the caller as follower wires are.  Where memory runs out the follower is cut
  * when it sends next. */
 void follower_control(struct follower *f, const void *data, size_t len);
+/* Writes what there is to tell of a gap, in JSON; of several channels, which of
+ * them it was in. */
+void follower_write_gap(struct follower *f, const struct gap *gap,
+                        struct buffer *out);
 /* Sends what there is. */
 void follower_pump(struct follower *f);
 /* Something came from the client, or went to it: it is alive. */

@@ -32,6 +32,7 @@ struct reader_settings {
     uint64_t batch_ms;         /* how long messages are gathered for one write */
     uint64_t heartbeat_ms;     /* silence before a comment or a ping */
     const char *heartbeat_event; /* SSE: an event of this type instead; or NULL */
+    bool envelope;             /* SSE: data is the envelope, of whatever type */
     uint64_t life_ms;          /* max_age: how long a follower may stay; 0: any */
     uint64_t write_ms;         /* a full socket that takes nothing: cut after */
     uint64_t wait_ms;          /* longest long poll */

@@ -19,16 +19,86 @@ struct cursor feed_start(const struct reader_settings *settings)
     return (struct cursor){.kind = CURSOR_NOW};
 }
 
+void feed_channel_fini(struct feed_channel *c)
+{
+    channel_unref(&c->channel);
+    buffer_fini(&c->source_path);
+}
+
+/* Where a channel of several is read from: where the client says of it, or of
+ * all. */
+static struct choice choose(const struct feed_channel *c, struct cursor cursor)
+{
+    return (struct choice){c->channel,
+                           c->cursor.kind == CURSOR_NONE ? cursor : c->cursor};
+}
+
+static void ensure_source(const struct feed_channel *c,
+                          struct snapshot *snapshot)
+{
+    source_ensure(c->channel, snapshot, c->source,
+                  buffer_str(&c->source_path));
+}
+
+static int select_all(struct reader *r, const struct reader_ops *ops,
+                      const struct feed *feed, struct cursor cursor,
+                      struct cursor fallback, struct gap *gap)
+{
+    struct choice choices[FEED_CHANNELS_MAX];
+    int rc;
+
+    for (unsigned i = 0; i < feed->channel_count; i++)
+        choices[i] = choose(&feed->channels[i], cursor);
+    rc = reader_select(r, ops, feed->order, choices, feed->channel_count,
+                       worker_self()->index, fallback, gap);
+    for (unsigned i = 0; rc >= 0 && i < feed->channel_count; i++)
+        ensure_source(&feed->channels[i], feed->snapshot);
+    return rc;
+}
+
 int feed_join(struct reader *r, const struct reader_ops *ops,
               const struct feed *feed, struct cursor cursor,
               struct cursor fallback, struct gap *gap)
 {
-    int rc = reader_join(r, ops, feed->channel, worker_self()->index, cursor,
-                         fallback, gap);
+    int rc;
 
+    if (feed->channel == NULL)
+        return select_all(r, ops, feed, cursor, fallback, gap);
+    rc = reader_join(r, ops, feed->channel, worker_self()->index, cursor,
+                     fallback, gap);
     if (rc >= 0)
         source_ensure(feed->channel, feed->snapshot, feed->source,
                       feed->source_path);
+    return rc;
+}
+
+static feed_find_fn *find_channel;
+
+void feed_set_finder(feed_find_fn *find)
+{
+    find_channel = find;
+}
+
+int feed_subscribe(struct reader *r, struct exchange *x,
+                   const struct reader_settings *settings, struct str name,
+                   struct cursor cursor, struct subscription *out)
+{
+    struct feed_channel c = {.channel = NULL};
+    struct choice choice;
+    int rc;
+
+    if (selection_count(r->selection) == FEED_CHANNELS_MAX)
+        return -E2BIG;
+    rc = find_channel(x, name, &c);
+    if (rc < 0)
+        return rc;
+    choice = choose(&c, cursor);
+    rc = selection_add(r->selection, &choice, worker_self()->index,
+                       feed_start(settings), out->id, &out->gap);
+    out->name = c.channel->name;
+    if (rc >= 0)
+        ensure_source(&c, x->snapshot);
+    feed_channel_fini(&c);
     return rc;
 }
 

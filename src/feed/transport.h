@@ -7,11 +7,26 @@
 #include "http/exchange.h"
 #include "hub/reader.h"
 
+/* The most channels that one connection may read. */
+#define FEED_CHANNELS_MAX 100
+
+/* A channel of a multiplexed route. */
+struct feed_channel {
+    struct channel *channel; /* a reference */
+    struct cursor cursor;
+    const struct source_settings *source;
+    struct buffer source_path;
+};
+void feed_channel_fini(struct feed_channel *c);
+
 /* What a request asks for.  Borrowed during open(); its settings live as long
  * as the exchange, which holds the snapshot; a joined reader holds the
  * channel. */
 struct feed {
-    struct channel *channel;
+    struct channel *channel; /* NULL on a multiplexed route, which has: */
+    struct order *order;     /* of its channels' hub; else NULL */
+    struct feed_channel *channels; /* those asked for, in their order */
+    unsigned channel_count;
     struct snapshot *snapshot;
     struct channel *receive; /* where what the client sends goes, or NULL */
     const struct reader_settings *reader;
@@ -37,6 +52,25 @@ struct transport {
 int feed_join(struct reader *r, const struct reader_ops *ops,
               const struct feed *feed, struct cursor cursor,
               struct cursor fallback, struct gap *gap);
+/* Finds or makes the channel of that name, as the route that x is about has
+ * it.  0, and *out is the caller's to fini; -ENOENT: the route has none such;
+ * or as hub_channel().  On x's worker. */
+typedef int feed_find_fn(struct exchange *x, struct str name,
+                         struct feed_channel *out);
+/* Who finds them; set once, before workers run. */
+void feed_set_finder(feed_find_fn *find);
+/* Where a channel that was added to a reader begins, and its name as messages
+ * tell it, which lives as long as the reader has it. */
+struct subscription {
+    const char *name;
+    char id[ID_MAX];
+    struct gap gap;
+};
+/* Adds channel name to a reader of several, and sees to it that its source
+ * runs.  As selection_add() or feed_find_fn; -E2BIG: it has as many as it may. */
+int feed_subscribe(struct reader *r, struct exchange *x,
+                   const struct reader_settings *settings, struct str name,
+                   struct cursor cursor, struct subscription *out);
 /* The cursor that a route's start means. */
 struct cursor feed_start(const struct reader_settings *settings);
 /* Whether the answer to x is to be sent as gzip: the route compresses, and the

@@ -6,6 +6,7 @@
 
 #include "base/meter.h"
 #include "hub/cursor.h"
+#include "hub/hub.h"
 #include "wire/sse.h"
 #include "wire/websocket.h"
 
@@ -68,17 +69,49 @@ static void write_event(struct buffer *b, const struct message *m,
     buffer_fini(&text);
 }
 
+static bool is_named(enum wire_format format)
+{
+    return format == WIRE_JSON_NAMED || format == WIRE_SSE_NAMED ||
+           format == WIRE_WS_NAMED;
+}
+
+static void write_envelope(struct buffer *b, const struct message *m,
+                           struct str channel, struct str id)
+{
+    envelope_encode(b, channel, id, m->type, m->kind, message_data(m),
+                    m->time_ms);
+}
+
+/* One type for all, so that one handler sees them. */
+static void write_enveloped_event(struct buffer *b, const struct message *m,
+                                  struct str channel, struct str id)
+{
+    struct buffer text = {0};
+
+    write_envelope(&text, m, channel, id);
+    if (!text.failed)
+        sse_encode(b, id, STR_NONE, buffer_str(&text));
+    b->failed |= text.failed;
+    buffer_fini(&text);
+}
+
 /* Appends what is inside a format's frame, where that is not the data. */
 static void write_body(struct buffer *b, const struct message *m,
                        enum wire_format format)
 {
-    char id_bytes[ID_MAX];
-    struct str id = {id_bytes, id_format(id_bytes, m->epoch, m->seq)};
+    bool named = is_named(format);
+    struct str channel = named ? str_of(m->home->name) : STR_NONE;
+    char text[ID_MAX];
+    struct str id = {text, named ? id_format(text, m->home->hub->order.epoch,
+                                             m->stamp)
+                                 : id_format(text, m->epoch, m->seq)};
 
     if (format == WIRE_SSE)
         write_event(b, m, id);
+    else if (format == WIRE_SSE_ENVELOPE || format == WIRE_SSE_NAMED)
+        write_enveloped_event(b, m, channel, id);
     else
-        envelope_encode(b, id, m->type, m->kind, message_data(m), m->time_ms);
+        write_envelope(b, m, channel, id);
 }
 
 static unsigned first_octet(const struct message *m, enum wire_format format)
@@ -93,11 +126,15 @@ static struct wire *frame(const struct message *m, enum wire_format format,
 {
     switch (format) {
     case WIRE_JSON:
+    case WIRE_JSON_NAMED:
         return new_wire(STR(""), body, STR(""));
     case WIRE_SSE:
+    case WIRE_SSE_ENVELOPE:
+    case WIRE_SSE_NAMED:
         return frame_chunk(body);
     case WIRE_WS:
     case WIRE_WS_ENVELOPE:
+    case WIRE_WS_NAMED:
         return frame_websocket(first_octet(m, format), body);
     default:
         abort();
@@ -118,27 +155,63 @@ static struct wire *encode(const struct message *m, enum wire_format format)
     return w;
 }
 
+/* ---- kept with the message --------------------------------------------------- */
+
+/* Most messages have one or two. */
+static const struct wire *find(const struct message *m,
+                               enum wire_format format)
+{
+    const struct wire *w =
+        atomic_load_explicit(&m->wires, memory_order_acquire /* keep() */);
+
+    while (w != NULL && w->format != format)
+        w = w->next;
+    return w;
+}
+
+/* Two workers may have made it at once: then the second one's is dropped. */
+static const struct wire *keep(struct message *m, enum wire_format format,
+                               struct wire *w)
+{
+    const struct wire *first;
+    bool done;
+
+    w->format = (uint8_t)format;
+    w->next = atomic_load_explicit(&m->wires, memory_order_acquire);
+    do {
+        first = find(m, format);
+        if (first != NULL) {
+            free(w);
+            return first;
+        }
+        done = atomic_compare_exchange_weak_explicit(
+            &m->wires, &w->next, w,
+            memory_order_acq_rel /* publishes the bytes */,
+            memory_order_acquire);
+    } while (!done);
+    return w;
+}
+
+void wires_free(struct wire *w)
+{
+    while (w != NULL) {
+        struct wire *next = w->next;
+
+        free(w);
+        w = next;
+    }
+}
+
 static const struct wire *make_plain(struct message *m,
                                      enum wire_format format)
 {
-    struct wire *w = atomic_load_explicit(
-        &m->wire[format], memory_order_acquire /* the exchange below */);
-    struct wire *first = NULL;
+    const struct wire *known = find(m, format);
+    struct wire *w;
 
-    if (w != NULL)
-        return w;
+    if (known != NULL)
+        return known;
     w = encode(m, format);
-    if (w == NULL)
-        return NULL;
-    /* Two workers may have made it at once: the second one's is dropped. */
-    if (!atomic_compare_exchange_strong_explicit(
-            &m->wire[format], &first, w,
-            memory_order_acq_rel /* publishes the bytes */,
-            memory_order_acquire)) {
-        free(w);
-        return first;
-    }
-    return w;
+    return w == NULL ? NULL : keep(m, format, w);
 }
 
 /* ---- compressed ------------------------------------------------------------ */
@@ -148,30 +221,56 @@ static const struct {
     enum wire_format plain;
     uint8_t window_bits;
 } forms[WIRE_N] = {
-    [WIRE_SSE_GZIP] = {WIRE_SSE, 15},
     [WIRE_GZIP] = {WIRE_WS, 15},
+    [WIRE_SSE_GZIP] = {WIRE_SSE, 15},
+    [WIRE_SSE_ENVELOPE_GZIP] = {WIRE_SSE_ENVELOPE, 15},
+    [WIRE_SSE_NAMED_GZIP] = {WIRE_SSE_NAMED, 15},
     [WIRE_WS_15] = {WIRE_WS, 15},
     [WIRE_WS_12] = {WIRE_WS, 12},
     [WIRE_WS_9] = {WIRE_WS, 9},
     [WIRE_WS_ENVELOPE_15] = {WIRE_WS_ENVELOPE, 15},
     [WIRE_WS_ENVELOPE_12] = {WIRE_WS_ENVELOPE, 12},
     [WIRE_WS_ENVELOPE_9] = {WIRE_WS_ENVELOPE, 9},
+    [WIRE_WS_NAMED_15] = {WIRE_WS_NAMED, 15},
+    [WIRE_WS_NAMED_12] = {WIRE_WS_NAMED, 12},
+    [WIRE_WS_NAMED_9] = {WIRE_WS_NAMED, 9},
 };
 
-enum wire_format wire_format_deflated(bool enveloped, unsigned window_bits)
+/* The first form of plain, from the one at from on, whose window is no larger. */
+static enum wire_format find_form(enum wire_format from, enum wire_format plain,
+                                  unsigned window_bits)
 {
-    enum wire_format format = enveloped ? WIRE_WS_ENVELOPE_15 : WIRE_WS_15;
+    enum wire_format format = from;
 
-    while (forms[format].window_bits > window_bits)
+    while (forms[format].plain != plain ||
+           forms[format].window_bits > window_bits)
         format++;
     return format;
+}
+
+enum wire_format wire_format_deflated(enum wire_format plain,
+                                      unsigned window_bits)
+{
+    return find_form(WIRE_WS_15, plain, window_bits);
+}
+
+enum wire_format wire_format_gzip(enum wire_format plain)
+{
+    return find_form(WIRE_SSE_GZIP, plain, 15);
+}
+
+bool wire_format_is_gzip(enum wire_format format)
+{
+    return format >= WIRE_SSE_GZIP && format < WIRE_WS_15;
 }
 
 /* An upper bound of what is inside the frame: JSON writes an octet as six at
  * the most, and some 100 around it. */
 static size_t body_bound(const struct message *m, enum wire_format plain)
 {
-    return plain == WIRE_WS ? m->len : 6 * (m->len + m->type.n) + 200;
+    size_t name = plain == WIRE_WS_NAMED ? CHANNEL_NAME_MAX : 0;
+
+    return plain == WIRE_WS ? m->len : 6 * (m->len + m->type.n + name) + 200;
 }
 
 /* What is no longer than a small window cannot refer beyond it, so that it is
@@ -182,7 +281,7 @@ static enum wire_format widen(const struct message *m, enum wire_format format)
 
     if (body_bound(m, plain) > (size_t)1 << forms[format].window_bits)
         return format;
-    return wire_format_deflated(plain == WIRE_WS_ENVELOPE, 15);
+    return wire_format_deflated(plain, 15);
 }
 
 static struct wire *frame_deflated(const struct message *m,
@@ -211,11 +310,11 @@ static struct wire *pack(const struct message *m, enum wire_format format,
         goto done;
     if (format == WIRE_GZIP)
         w = new_wire(STR(""), buffer_str(&b), STR(""));
-    else if (format == WIRE_SSE_GZIP)
+    else if (wire_format_is_gzip(format))
         w = frame_chunk(buffer_str(&b));
     else
         w = frame_deflated(m, forms[format].plain, body, buffer_str(&b));
-    if (w != NULL && format == WIRE_SSE_GZIP)
+    if (w != NULL && wire_format_is_gzip(format))
         w->part = gzip_part_of(body);
 done:
     buffer_fini(&b);
@@ -248,14 +347,14 @@ static const struct wire *make_packed(struct message *m,
                                       enum wire_format format, unsigned level)
 {
     pthread_mutex_t *lock = &making[(uintptr_t)m / 64 % MAKERS];
-    struct wire *w;
+    const struct wire *w;
+    struct wire *made;
 
     pthread_mutex_lock(lock);
-    w = atomic_load_explicit(&m->wire[format], memory_order_relaxed);
+    w = find(m, format);
     if (w == NULL) {
-        w = encode_packed(m, format, level);
-        atomic_store_explicit(&m->wire[format], w,
-                              memory_order_release /* the load below */);
+        made = encode_packed(m, format, level);
+        w = made == NULL ? NULL : keep(m, format, made);
     }
     pthread_mutex_unlock(lock);
     return w;
@@ -274,8 +373,7 @@ const struct wire *message_wire_packed(struct message *m,
             return make_plain(m, forms[format].plain);
         format = widen(m, format);
     }
-    w = atomic_load_explicit(&m->wire[format],
-                             memory_order_acquire /* the store above */);
+    w = find(m, format);
     return w != NULL ? w : make_packed(m, format, how->level);
 }
 

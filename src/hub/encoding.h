@@ -8,12 +8,14 @@
 #include "wire/gzip.h"
 
 /* bytes[head .. len - tail) is the encoding; what is around it is its HTTP/1.1
- * chunk frame, there only in WIRE_SSE and WIRE_SSE_GZIP, so that a reader over
+ * chunk frame, there only in the SSE formats, so that a reader over
  * HTTP/1.1 sends all of it and any other the inner part. */
 struct wire {
+    struct wire *next;     /* of the same message, made earlier */
     size_t len;
+    uint8_t format;        /* enum wire_format */
     uint8_t head, tail;
-    struct gzip_part part; /* WIRE_SSE_GZIP: what it adds to a stream */
+    struct gzip_part part; /* SSE_GZIP: what it adds to a stream */
     char bytes[];
 };
 
@@ -28,8 +30,16 @@ const struct wire *message_wire_packed(struct message *m,
                                        enum wire_format format,
                                        const struct deflate_settings *how);
 
-/* The format of frames for a client whose window has that size. */
-enum wire_format wire_format_deflated(bool enveloped, unsigned window_bits);
+/* The compressed form of a WebSocket format, for a client whose window has
+ * that size. */
+enum wire_format wire_format_deflated(enum wire_format plain,
+                                      unsigned window_bits);
+/* That of an SSE format. */
+enum wire_format wire_format_gzip(enum wire_format plain);
+bool wire_format_is_gzip(enum wire_format format);
+
+/* The message's: frees a list of them. */
+void wires_free(struct wire *w);
 
 /* What a wire is as octets; framed: with its chunk frame. */
 static inline struct str wire_str(const struct wire *w, bool framed)

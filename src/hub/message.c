@@ -70,7 +70,6 @@ void message_unref(struct message **mp)
     /* Release what this thread did with it; the last one acquires it all. */
     if (atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
         return;
-    for (int i = 0; i < WIRE_N; i++)
-        free(atomic_load_explicit(&m->wire[i], memory_order_relaxed));
+    wires_free(atomic_load_explicit(&m->wires, memory_order_relaxed));
     free(m);
 }

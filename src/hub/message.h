@@ -8,20 +8,31 @@
 
 #include "wire/envelope.h"
 
+/* NAMED ones tell the channel, and have ids of the order of all channels
+ * (order.h), for readers of several. */
 enum wire_format {
-    WIRE_JSON,        /* the element of a batch */
-    WIRE_SSE,         /* an event, inside an HTTP/1.1 chunk */
-    WIRE_WS,          /* a frame that holds the data */
-    WIRE_WS_ENVELOPE, /* a text frame that holds the JSON element */
+    WIRE_JSON,         /* the element of a batch */
+    WIRE_JSON_NAMED,
+    WIRE_SSE,          /* an event, inside an HTTP/1.1 chunk */
+    WIRE_SSE_ENVELOPE, /* an event whose data is the JSON element */
+    WIRE_SSE_NAMED,
+    WIRE_WS,           /* a frame that holds the data */
+    WIRE_WS_ENVELOPE,  /* a text frame that holds the JSON element */
+    WIRE_WS_NAMED,
     /* Compressed, each made at most once: see message_wire_packed(). */
-    WIRE_SSE_GZIP,    /* an event, as blocks of a gzip stream, in a chunk */
-    WIRE_GZIP,        /* the data, as a gzip body */
-    WIRE_WS_15,       /* a frame of permessage-deflate; the number is the */
-    WIRE_WS_12,       /* window's size in bits: what needs a smaller one than */
-    WIRE_WS_9,        /* 15 gets the next that is no larger */
+    WIRE_GZIP,         /* the data, as a gzip body */
+    WIRE_SSE_GZIP,     /* an event, as blocks of a gzip stream, in a chunk */
+    WIRE_SSE_ENVELOPE_GZIP,
+    WIRE_SSE_NAMED_GZIP,
+    WIRE_WS_15,        /* a frame of permessage-deflate; the number is the */
+    WIRE_WS_12,        /* window's size in bits: what needs a smaller one than */
+    WIRE_WS_9,         /* 15 gets the next that is no larger */
     WIRE_WS_ENVELOPE_15,
     WIRE_WS_ENVELOPE_12,
     WIRE_WS_ENVELOPE_9,
+    WIRE_WS_NAMED_15,
+    WIRE_WS_NAMED_12,
+    WIRE_WS_NAMED_9,
     WIRE_N
 };
 
@@ -41,7 +52,7 @@ struct message {
     uint64_t born_us;                    /* (i) monotonic, when it arrived */
     uint64_t time_ms;                    /* (i) wall time of arrival */
     struct message *evicted_next;        /* (c) see history_append */
-    _Atomic(struct wire *) wire[WIRE_N]; /* (a) NULL until first asked for */
+    _Atomic(struct wire *) wires;        /* (a) those that were asked for */
     struct str type;                     /* (i) event type; "message" if none */
     struct str content_type;             /* (i) never absent */
     size_t len;                          /* (i) octets of data */

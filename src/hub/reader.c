@@ -13,10 +13,12 @@ int reader_join(struct reader *r, const struct reader_ops *ops,
 }
 
 int reader_select(struct reader *r, const struct reader_ops *ops,
-                  const struct choice *choices, unsigned count,
-                  unsigned worker, struct cursor fallback, struct gap *gap)
+                  struct order *order, const struct choice *choices,
+                  unsigned count, unsigned worker, struct cursor fallback,
+                  struct gap *gap)
 {
-    int rc = selection_join(r, ops, choices, count, worker, fallback, gap);
+    int rc = selection_join(r, ops, order, choices, count, worker, fallback,
+                            gap);
 
     meter_add(METER_readers_opened, rc >= 0);
     return rc;

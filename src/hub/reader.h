@@ -17,8 +17,9 @@ int reader_join(struct reader *r, const struct reader_ops *ops,
                 struct cursor fallback, struct gap *gap);
 /* The same with several channels: see selection_join(). */
 int reader_select(struct reader *r, const struct reader_ops *ops,
-                  const struct choice *choices, unsigned count,
-                  unsigned worker, struct cursor fallback, struct gap *gap);
+                  struct order *order, const struct choice *choices,
+                  unsigned count, unsigned worker, struct cursor fallback,
+                  struct gap *gap);
 /* Leaves; fine if it never joined.  The channels may be freed by this. */
 void reader_leave(struct reader *r);
 

@@ -23,7 +23,7 @@ struct selection {
     struct order *order;
     uint64_t position;     /* every message up to this stamp has been read */
     uint64_t looked;       /* what it was when it last read everything */
-    bool drained;          /* nothing up to looked is left to be read */
+    bool drained;          /* nothing that an audience has seen is left */
     unsigned count, cap;
     struct member **members;
 };
@@ -38,8 +38,10 @@ static struct member *of_reader(struct reader *r)
 /* Members are never blocked: whose selection it is may be. */
 static void member_ready(struct reader *r)
 {
-    struct reader *whole = of_reader(r)->of->reader;
+    struct selection *s = of_reader(r)->of;
+    struct reader *whole = s->reader;
 
+    s->drained &= audience_dry(r);
     if (!whole->blocked)
         whole->ops->ready(whole);
     else if (audience_left_behind(r))
@@ -359,21 +361,32 @@ static int add(struct selection *s, const struct choice *choice,
 }
 
 static void tell_gap(const struct selection *s, struct cursor asked,
-                     struct gap *gap)
+                     uint64_t place, struct gap *gap)
 {
     gap->from[0] = '\0';
     if (asked.kind == CURSOR_ID)
         id_format(gap->from, asked.epoch, asked.seq);
-    id_format(gap->to, s->order->epoch, s->position + 1);
+    id_format(gap->to, s->order->epoch, place + 1);
+}
+
+static uint64_t before(const struct selection *s, uint64_t stamp)
+{
+    return stamp == NOTHING ? s->looked : stamp - 1;
 }
 
 /* Right before the oldest message that it is to read. */
-static void find_position(struct selection *s)
+static uint64_t place_of_all(const struct selection *s)
 {
     uint64_t below;
     unsigned at = find_earliest(s, &below);
 
-    s->position = at < s->count ? s->members[at]->next_stamp - 1 : s->looked;
+    return before(s, at < s->count ? s->members[at]->next_stamp : NOTHING);
+}
+
+/* The same of the member that has just come. */
+static uint64_t place_of_newest(const struct selection *s)
+{
+    return before(s, s->members[s->count - 1]->next_stamp);
 }
 
 static struct selection *selection_new(struct reader *r,
@@ -396,11 +409,11 @@ static struct selection *selection_new(struct reader *r,
 }
 
 int selection_join(struct reader *r, const struct reader_ops *ops,
-                   const struct choice *choices, unsigned count,
-                   unsigned worker, struct cursor fallback, struct gap *gap)
+                   struct order *order, const struct choice *choices,
+                   unsigned count, unsigned worker, struct cursor fallback,
+                   struct gap *gap)
 {
-    struct selection *s =
-        selection_new(r, ops, &choices[0].channel->hub->order);
+    struct selection *s = selection_new(r, ops, order);
     struct cursor asked = {.kind = CURSOR_NONE};
     int lost = 0;
 
@@ -417,9 +430,9 @@ int selection_join(struct reader *r, const struct reader_ops *ops,
             asked = choices[i].cursor;
         lost |= rc;
     }
-    find_position(s);
+    s->position = place_of_all(s);
     if (lost)
-        tell_gap(s, asked, gap);
+        tell_gap(s, asked, s->position, gap);
     return lost;
 }
 
@@ -454,16 +467,22 @@ static unsigned find_member(const struct selection *s, struct str name)
 }
 
 int selection_add(struct selection *s, const struct choice *choice,
-                  unsigned worker, struct cursor fallback, struct gap *gap)
+                  unsigned worker, struct cursor fallback, char id[ID_MAX],
+                  struct gap *gap)
 {
+    uint64_t place;
     int rc;
 
     if (find_member(s, str_of(choice->channel->name)) < s->count)
         return -EEXIST;
     s->looked = order_last(s->order);
     rc = add(s, choice, worker, fallback, gap);
+    if (rc < 0)
+        return rc;
+    place = place_of_newest(s);
+    id_format(id, s->order->epoch, place);
     if (rc > 0)
-        tell_gap(s, choice->cursor, gap);
+        tell_gap(s, choice->cursor, place, gap);
     return rc;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "hub/audience.h"
+#include "hub/order.h"
 
 struct selection;
 
@@ -17,18 +18,22 @@ struct choice {
     struct cursor cursor;
 };
 
-/* Makes r the reader of choices[0..count), no channel twice, of one hub.  As
- * reader_join(); messages that are missing from any of them are one gap, and
- * selection_write_lost() says from which.  -ESTALE: one was deleted. */
+/* Makes r the reader of choices[0..count), which may be none, no channel twice,
+ * all of the hub that this is the order of.  As reader_join(); messages that
+ * are missing from any of them are one gap, and selection_write_lost() says
+ * from which.  -ESTALE: one was deleted. */
 int selection_join(struct reader *r, const struct reader_ops *ops,
-                   const struct choice *choices, unsigned count,
-                   unsigned worker, struct cursor fallback, struct gap *gap);
+                   struct order *order, const struct choice *choices,
+                   unsigned count, unsigned worker, struct cursor fallback,
+                   struct gap *gap);
 /* Leaves all of them, and frees it. */
 void selection_leave(struct reader *r);
 
-/* Adds one while it reads.  As selection_join(); -EEXIST: it is there. */
+/* Adds one while it reads; id gets the place right before the first message
+ * that it gives of it.  As selection_join(); -EEXIST: it is there. */
 int selection_add(struct selection *s, const struct choice *choice,
-                  unsigned worker, struct cursor fallback, struct gap *gap);
+                  unsigned worker, struct cursor fallback, char id[ID_MAX],
+                  struct gap *gap);
 /* Takes one out.  False: it was not there. */
 bool selection_remove(struct selection *s, struct str channel_name);
 unsigned selection_count(const struct selection *s);

@@ -196,6 +196,39 @@ static void serve_channel_name(struct exchange *x, struct str raw)
 
 /* ---- the rest ------------------------------------------------------------------ */
 
+static void write_text(struct buffer *out, const char *name, const char *text)
+{
+    if (text == NULL)
+        return;
+    buffer_printf(out, ",\"%s\":", name);
+    json_append_string(out, str_of(text));
+}
+
+static void write_feed(struct buffer *out, const struct route *r)
+{
+    write_text(out, "channel", r->channel_text);
+    write_text(out, "source", r->source.type);
+    if (r->multiplex)
+        buffer_append_str(out, STR(",\"multiplex\":true"));
+    buffer_append_str(out, STR(",\"transports\":["));
+    for (unsigned k = 0; k < r->transport_count; k++)
+        buffer_printf(out, "%s\"%s\"", k > 0 ? "," : "",
+                      config_transports[r->transports[k]]);
+    buffer_append_byte(out, ']');
+}
+
+static void write_route(struct buffer *out, const struct route *r)
+{
+    buffer_append_str(out, STR("{\"path\":"));
+    json_append_string(out, str_of(r->path));
+    write_text(out, "host", r->host);
+    if (r->proxy != NULL)
+        write_text(out, "proxy", r->proxy->name);
+    else
+        write_feed(out, r);
+    buffer_append_byte(out, '}');
+}
+
 static void list_routes(struct exchange *x)
 {
     const struct config *config = server_part(x)->config;
@@ -203,28 +236,8 @@ static void list_routes(struct exchange *x)
 
     buffer_append_str(&body, STR("{\"routes\":["));
     for (unsigned i = 0; i < config->route_count; i++) {
-        const struct route *r = &config->routes[i];
-
-        buffer_append_str(&body, i > 0 ? STR(",{\"path\":") : STR("{\"path\":"));
-        json_append_string(&body, str_of(r->path));
-        if (r->host != NULL) {
-            buffer_append_str(&body, STR(",\"host\":"));
-            json_append_string(&body, str_of(r->host));
-        }
-        if (r->proxy != NULL) {
-            buffer_append_str(&body, STR(",\"proxy\":"));
-            json_append_string(&body, str_of(r->proxy->name));
-        } else {
-            buffer_append_str(&body, STR(",\"channel\":"));
-            json_append_string(&body, str_of(r->channel_text));
-            buffer_printf(&body, ",\"source\":\"%s\",\"transports\":[",
-                          r->source.type);
-            for (unsigned k = 0; k < r->transport_count; k++)
-                buffer_printf(&body, "%s\"%s\"", k > 0 ? "," : "",
-                              config_transports[r->transports[k]]);
-            buffer_append_byte(&body, ']');
-        }
-        buffer_append_byte(&body, '}');
+        buffer_append_str(&body, i > 0 ? STR(",") : STR(""));
+        write_route(&body, &config->routes[i]);
     }
     buffer_append_str(&body, STR("]}"));
     respond_json(x, &body);

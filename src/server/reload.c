@@ -59,7 +59,8 @@ static bool may_stay(const struct route *a, const struct route *b,
                      unsigned kind)
 {
     return b->proxy == NULL && text_same(a->channel_text, b->channel_text) &&
-           serves(b, kind) && admission_same(a, b) &&
+           a->multiplex == b->multiplex && serves(b, kind) &&
+           admission_same(a, b) &&
            a->reader.receive == b->reader.receive &&
            a->reader.no_echo == b->reader.no_echo &&
            pattern_same(&a->receive, &b->receive);

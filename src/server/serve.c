@@ -11,6 +11,7 @@
 #include "proxy/forward.h"
 #include "server/apply.h"
 #include "server/cors.h"
+#include "server/multiplex.h"
 #include "server/script.h"
 #include "server/server.h"
 #include "server/throttle.h"
@@ -234,7 +235,7 @@ static void read_cursor(const struct http_message *m, struct feed *feed)
     feed->etag = cursor_parse_etags(headers_get(&m->headers, "If-None-Match"));
 }
 
-static void refuse_channel(struct exchange *x, int error)
+static void refuse_channel(struct exchange *x, int error, struct str name)
 {
     struct answer_headers a;
     char seconds[24];
@@ -242,6 +243,17 @@ static void refuse_channel(struct exchange *x, int error)
     answer_init(&a);
     if (error == -ENAMETOOLONG) {
         exchange_problem(x, 414, NULL, "the channel's name is too long");
+        return;
+    }
+    if (error == -ENOENT) {
+        exchange_problem(x, 404, NULL, "this route has no channel \"%.*s\"",
+                         STR_ARG(name));
+        return;
+    }
+    if (error == -E2BIG) {
+        exchange_problem(x, 400, NULL,
+                         "one connection may read %d channels at the most",
+                         FEED_CHANNELS_MAX);
         return;
     }
     add_retry_after(&a, seconds, RETRY_LEAST_S, RETRY_MOST_S);
@@ -314,15 +326,25 @@ static int find_channels(struct exchange *x, const struct route *r,
     return 0;
 }
 
+/* A WebSocket may still say so. */
+static void refuse_nameless(struct exchange *x)
+{
+    exchange_problem(x, 400, NULL,
+                     "name the channels to read: ?channel=NAME, which may "
+                     "stand there several times");
+}
+
 static void open_transport(struct exchange *x, const struct route *r,
                            struct feed *feed)
 {
     enum transport_kind kind;
 
-    read_cursor(x->request, feed);
     kind = select_transport(x->request, r, feed);
     if (kind == KIND_N)
         refuse_transport(x, r);
+    else if (r->multiplex && feed->channel_count == 0 &&
+             kind != KIND_WEBSOCKET)
+        refuse_nameless(x);
     else {
         x->kind = (uint8_t)kind;
         modules_transport(config_transports[kind])->open(x, feed);
@@ -351,6 +373,33 @@ static void name_connection(struct pattern_values *values, char name[ID_MAX])
                                      atomic_fetch_add(&last, 1) + 1)};
 }
 
+/* A message is for one of them. */
+static void take_message(struct exchange *x, const struct route *r,
+                         const struct feed *feed)
+{
+    if (feed->channel_count == 1)
+        publish_open(x, feed->channels[0].channel, r->reader.message_bytes);
+    else
+        exchange_problem(x, 400, NULL,
+                         "name the channel of the message: ?channel=NAME");
+}
+
+static void serve_several(struct exchange *x, const struct route *r,
+                          struct feed *feed)
+{
+    struct buffer wrong = {0};
+    int rc = multiplex_read(x, feed, &wrong);
+
+    if (rc < 0)
+        refuse_channel(x, rc, buffer_str(&wrong));
+    else if (is_message(x->request, r))
+        take_message(x, r, feed);
+    else
+        open_transport(x, r, feed);
+    multiplex_fini(feed);
+    buffer_fini(&wrong);
+}
+
 static void serve_channel(struct exchange *x, const struct route *r,
                           struct pattern_values *values)
 {
@@ -368,6 +417,11 @@ static void serve_channel(struct exchange *x, const struct route *r,
     read_wait(x->request, &feed);
     if (is_short(x->request, r, &feed) && refuse_rate(x, r))
         return;
+    read_cursor(x->request, &feed);
+    if (r->multiplex) {
+        serve_several(x, r, &feed);
+        return;
+    }
     if (r->per_connection)
         name_connection(values, name);
     rc = r->source.path == NULL
@@ -377,7 +431,7 @@ static void serve_channel(struct exchange *x, const struct route *r,
         rc = find_channels(x, r, values, &feed);
     feed.source_path = buffer_str(&path);
     if (rc < 0)
-        refuse_channel(x, rc);
+        refuse_channel(x, rc, STR_NONE);
     else if (is_message(x->request, r))
         publish_open(x, feed.receive, r->reader.message_bytes);
     else

@@ -24,6 +24,7 @@
 #include "proxy/backend.h"
 #include "server/apply.h"
 #include "server/drain.h"
+#include "server/multiplex.h"
 #include "server/reload.h"
 #include "server/throttle.h"
 
@@ -225,6 +226,7 @@ static int server_init(struct server *s, struct config *config)
         if (make_part(s, i) < 0)
             return -1;
     source_setup(modules_sources, s->workers, s->worker_count);
+    feed_set_finder(multiplex_find);
     return listen_all(s);
 }
 

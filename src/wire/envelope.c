@@ -88,15 +88,23 @@ static void append_data(struct buffer *out, enum envelope_kind kind,
     }
 }
 
-void envelope_encode(struct buffer *out, struct str id, struct str type,
-                     enum envelope_kind kind, struct str data, uint64_t time_ms)
+static void append_member(struct buffer *out, const char *sign_and_name,
+                          struct str value)
 {
-    if (buffer_reserve(out, id.n + type.n + data.n + 96) < 0)
+    buffer_append_str(out, str_of(sign_and_name));
+    json_append_string(out, value);
+}
+
+void envelope_encode(struct buffer *out, struct str channel, struct str id,
+                     struct str type, enum envelope_kind kind, struct str data,
+                     uint64_t time_ms)
+{
+    if (buffer_reserve(out, channel.n + id.n + type.n + data.n + 112) < 0)
         return;
-    buffer_append_str(out, STR("{\"id\":"));
-    json_append_string(out, id);
-    buffer_append_str(out, STR(",\"event\":"));
-    json_append_string(out, type.n == 0 ? STR("message") : type);
+    if (channel.p != NULL)
+        append_member(out, "{\"channel\":", channel);
+    append_member(out, channel.p != NULL ? ",\"id\":" : "{\"id\":", id);
+    append_member(out, ",\"event\":", type.n == 0 ? STR("message") : type);
     buffer_append_str(out, STR(",\"data\":"));
     append_data(out, kind, data);
     buffer_append_str(out, STR(",\"time\":"));
@@ -112,13 +120,18 @@ static void append_id(struct buffer *out, struct str id)
         json_append_string(out, id);
 }
 
-void envelope_encode_gap(struct buffer *out, struct str from, struct str to)
+void envelope_encode_gap(struct buffer *out, struct str from, struct str to,
+                         struct str channels)
 {
-    buffer_append_str(out, STR("{\"gap\":{\"from\":"));
+    buffer_append_str(out, STR("{\"from\":"));
     append_id(out, from);
     buffer_append_str(out, STR(",\"to\":"));
     append_id(out, to);
-    buffer_append_str(out, STR("}}"));
+    if (channels.p != NULL) {
+        buffer_append_str(out, STR(",\"channels\":"));
+        buffer_append_str(out, channels);
+    }
+    buffer_append_byte(out, '}');
 }
 
 void envelope_batch_head(struct buffer *out, bool gap)

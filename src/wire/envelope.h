@@ -16,15 +16,19 @@ enum envelope_kind {
 };
 
 /* type absent, empty or "message" is written as "message".  data of
- * ENVELOPE_JSON has to be valid JSON: it is not looked at again. */
-void envelope_encode(struct buffer *out, struct str id, struct str type,
+ * ENVELOPE_JSON has to be valid JSON: it is not looked at again.  Where
+ * channels share a connection each message names its own, in front:
+ * {"channel":"…","id":…; absent otherwise. */
+void envelope_encode(struct buffer *out, struct str channel, struct str id,
+                     struct str type,
                      enum envelope_kind kind, struct str data,
                      uint64_t time_ms);
 
-/* {"gap":{"from":"ID","to":"ID"}}: what a reader of penstock.v1 is told.
- * from is the cursor that was asked for, to the first id that follows; either
- * is null if absent. */
-void envelope_encode_gap(struct buffer *out, struct str from, struct str to);
+/* {"from":"ID","to":"ID"}: what a reader is told of a gap.  from is the cursor
+ * that was asked for, to the first id that follows; either is null if absent.
+ * channels, if not absent, is a JSON array of names, and "channels" in it. */
+void envelope_encode_gap(struct buffer *out, struct str from, struct str to,
+                         struct str channels);
 
 /* The batch: head, elements separated by commas, tail.
  *   {"messages":[…],"next":"ID"}   or   {"gap":true,"messages":[…],"next":"ID"} */

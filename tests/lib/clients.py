@@ -44,7 +44,11 @@ def as_text(data, encoding=None):
 
 
 def from_envelope(m):
-    return m["id"], m.get("event", "message"), as_text(m["data"], m.get("encoding"))
+    """Of several channels, "CHANNEL:TYPE" stands where the type does."""
+    event = m.get("event", "message")
+    if "channel" in m:
+        event = f"{m['channel']}:{event}"
+    return m["id"], event, as_text(m["data"], m.get("encoding"))
 
 
 def next_cursor(response):
@@ -140,7 +144,12 @@ class SseParser:
 
 
 class SseClient(Reader):
-    """since goes into Last-Event-ID, or with by_query=True into ?since=."""
+    """since goes into Last-Event-ID, or with by_query=True into ?since=.
+    enveloped: the route's data is the envelope."""
+
+    def __init__(self, server, path, headers=(), enveloped=False):
+        super().__init__(server, path, headers)
+        self.enveloped = enveloped
 
     def connect(self, since=None, by_query=False, version="1.1", timeout=10,
                 expect=200):
@@ -163,6 +172,11 @@ class SseClient(Reader):
         if event == "penstock.gap":
             self.gaps += 1
             self.gap = json.loads(data)
+        elif self.enveloped:
+            assert event == "message", event
+            message = from_envelope(json.loads(data))
+            assert message[0] == id, data
+            self.pending.append(message)
         else:
             self.pending.append((id, event, data))
 
@@ -291,6 +305,7 @@ class WsClient(Reader):
                         "max_size": None, "max_queue": None, **options}
 
     def connect(self, since=None, timeout=10):
+        self.told = []  # what was neither a message nor a gap
         url = f"ws://127.0.0.1:{self.port}{with_query(self.path, since=since)}"
 
         async def open_():
@@ -304,6 +319,14 @@ class WsClient(Reader):
     def recv(self, timeout=10):
         """One message, str or bytes, as it came."""
         return Loop.run(self.ws.recv(), timeout)
+
+    def tell(self, timeout=10, **command):
+        """Sends a command of penstock.v1; what is said to it."""
+        self.send(json.dumps(command))
+        deadline = time.monotonic() + timeout
+        while not self.told:
+            self.pull(deadline)
+        return self.told.pop(0)
 
     def send(self, data, timeout=10):
         Loop.run(self.ws.send(data), timeout)
@@ -325,6 +348,8 @@ class WsClient(Reader):
         if "gap" in m:
             self.gaps += 1
             self.gap = m["gap"]
+        elif "id" not in m or "data" not in m:
+            self.told.append(m)
         else:
             self.pending.append(from_envelope(m))
 

@@ -111,6 +111,16 @@ static const struct broken {
      "f.json:2: routes[0].echo: must be true or false\n"},
     {FEED("\"echo\": false"),
      "f.json:2: routes[0].echo: needs \"receive\"\n"},
+    {FEED("\"multiplex\": 1"),
+     "f.json:2: routes[0].multiplex: must be true or false\n"},
+    {FEED("\"multiplex\": true, \"channel\": \"{connection}\""),
+     "f.json:2: routes[0].channel: {connection} is one client's own: it does "
+     "not go with \"multiplex\"\n"},
+    {FEED("\"multiplex\": true, \"receive\": \"other\""),
+     "f.json:2: routes[0].receive: a multiplexed route takes messages for "
+     "\"channel\" only, the one that is named with each\n"},
+    {FEED("\"envelope\": \"yes\""),
+     "f.json:2: routes[0].envelope: must be true or false\n"},
     {TOP("\"log\": {\"level\": \"info\"},\n\"log\": {}"),
      "f.json:3: log: the same key twice; the first is on line 2\n"},
 

@@ -9,9 +9,24 @@
 
 #include "base/meter.h"
 #include "hub/encoding.h"
+#include "hub/hub.h"
 #include "memory.h"
 
 #define THREADS 4
+
+/* Where they all are. */
+static struct hub hub = {.order.epoch = 2};
+static union {
+    struct channel channel;
+    char room[sizeof(struct channel) + 8];
+} home;
+
+static int make_home(void **state)
+{
+    home.channel.hub = &hub;
+    memcpy(home.channel.name, "a/b", 4);
+    return 0;
+}
 
 /* As if a history held it: epoch 1, seq 7, at the start of 1970. */
 static struct message *held(struct str data, struct str type,
@@ -23,6 +38,8 @@ static struct message *held(struct str data, struct str type,
     assert_non_null(m);
     m->epoch = 1;
     m->seq = 7;
+    m->stamp = 99;
+    m->home = &home.channel;
     m->time_ms = 0;
     return m;
 }
@@ -118,6 +135,33 @@ static void the_envelope_is_a_text_frame_of_json(void **state)
 
 static const struct deflate_settings always = {true, 6, 0};
 
+#define NAMED_TEXT                                                             \
+    "{\"channel\":\"a/b\",\"id\":\"00000002-99\",\"event\":\"message\","     \
+    "\"data\":\"hi\",\"time\":\"1970-01-01T00:00:00.000Z\"}"
+
+static void named_ones_tell_the_channel_and_the_place_among_all(void **state)
+{
+    struct message *m = held(STR("hi"), STR_NONE, STR_NONE);
+
+    assert_wire(m, WIRE_JSON_NAMED, false, STR(NAMED_TEXT));
+    assert_wire(m, WIRE_SSE_NAMED, false,
+                STR("id: 00000002-99\ndata: " NAMED_TEXT "\n\n"));
+    assert_wire(m, WIRE_WS_NAMED, false, STR("\x81\x64" NAMED_TEXT));
+    message_unref(&m);
+}
+
+static void an_enveloped_event_has_its_type_inside(void **state)
+{
+    struct message *m = held(STR("\xff"), STR("say"), STR_NONE);
+
+    assert_wire(m, WIRE_SSE_ENVELOPE, false,
+                STR("id: 00000001-7\ndata: {\"id\":\"00000001-7\","
+                    "\"event\":\"say\",\"data\":\"/w==\","
+                    "\"encoding\":\"base64\","
+                    "\"time\":\"1970-01-01T00:00:00.000Z\"}\n\n"));
+    message_unref(&m);
+}
+
 static void a_deflated_frame_says_so(void **state)
 {
     struct message *m = held(STR(LONG), STR_NONE, STR_NONE);
@@ -166,12 +210,17 @@ static void an_event_has_no_minimum(void **state)
 
 static void a_format_is_found_for_each_window(void **state)
 {
-    assert_int_equal(wire_format_deflated(false, 15), WIRE_WS_15);
-    assert_int_equal(wire_format_deflated(false, 14), WIRE_WS_12);
-    assert_int_equal(wire_format_deflated(false, 12), WIRE_WS_12);
-    assert_int_equal(wire_format_deflated(false, 11), WIRE_WS_9);
-    assert_int_equal(wire_format_deflated(true, 9), WIRE_WS_ENVELOPE_9);
-    assert_int_equal(wire_format_deflated(true, 15), WIRE_WS_ENVELOPE_15);
+    assert_int_equal(wire_format_deflated(WIRE_WS, 15), WIRE_WS_15);
+    assert_int_equal(wire_format_deflated(WIRE_WS, 14), WIRE_WS_12);
+    assert_int_equal(wire_format_deflated(WIRE_WS, 12), WIRE_WS_12);
+    assert_int_equal(wire_format_deflated(WIRE_WS, 11), WIRE_WS_9);
+    assert_int_equal(wire_format_deflated(WIRE_WS_ENVELOPE, 9), WIRE_WS_ENVELOPE_9);
+    assert_int_equal(wire_format_deflated(WIRE_WS_ENVELOPE, 15),
+                     WIRE_WS_ENVELOPE_15);
+    assert_int_equal(wire_format_deflated(WIRE_WS_NAMED, 12),
+                     WIRE_WS_NAMED_12);
+    assert_int_equal(wire_format_gzip(WIRE_SSE), WIRE_SSE_GZIP);
+    assert_int_equal(wire_format_gzip(WIRE_SSE_NAMED), WIRE_SSE_NAMED_GZIP);
 }
 
 static void windows_share_what_fits_the_smaller(void **state)
@@ -250,8 +299,11 @@ static void threads_that_ask_at_once_get_the_same(void **state)
         message_unref(&asked);
     }
     pthread_barrier_destroy(&gate);
-    /* Gzip twice, and two deflated frames for all windows. */
-    assert_int_equal(meter_sum(METER_messages_deflated) - before, 50 * 4);
+    /* Gzip of the data and of three kinds of event, and deflated frames: two
+     * kinds for all windows, and those that name a channel, which might be
+     * long, for each. */
+    assert_int_equal(meter_sum(METER_messages_deflated) - before,
+                     50 * (4 + 2 + 3));
 }
 
 static void fails_and_recovers(struct str data, enum wire_format format)
@@ -290,6 +342,8 @@ int main(void)
         cmocka_unit_test(binary_websocket_is_a_binary_frame),
         cmocka_unit_test(an_empty_message_is_an_empty_frame),
         cmocka_unit_test(the_envelope_is_a_text_frame_of_json),
+        cmocka_unit_test(named_ones_tell_the_channel_and_the_place_among_all),
+        cmocka_unit_test(an_enveloped_event_has_its_type_inside),
         cmocka_unit_test(a_deflated_frame_says_so),
         cmocka_unit_test(what_does_not_shrink_is_a_plain_frame),
         cmocka_unit_test(what_is_below_the_minimum_is_the_plain_frame),
@@ -302,5 +356,5 @@ int main(void)
         cmocka_unit_test(without_memory_it_is_made_later),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_home, NULL);
 }

@@ -17,7 +17,7 @@ static void text_is_a_string(void **state)
 {
     struct buffer out = {0};
 
-    envelope_encode(&out, STR("e-1"), STR("say"), ENVELOPE_TEXT,
+    envelope_encode(&out, STR_NONE, STR("e-1"), STR("say"), ENVELOPE_TEXT,
                     STR("say \"hi\"\n"), 1767323045678);
     assert_is(&out, "{\"id\":\"e-1\",\"event\":\"say\","
                     "\"data\":\"say \\\"hi\\\"\\n\","
@@ -28,7 +28,7 @@ static void json_is_embedded_byte_for_byte(void **state)
 {
     struct buffer out = {0};
 
-    envelope_encode(&out, STR("e-1"), STR_NONE, ENVELOPE_JSON,
+    envelope_encode(&out, STR_NONE, STR("e-1"), STR_NONE, ENVELOPE_JSON,
                     STR("{ \"id\":9007199254740993,\"f\":1.10,\"e\":1E400,"
                         "\"k\":\"\\u00e9\\/\",\"k\":2}"),
                     0);
@@ -42,7 +42,7 @@ static void binary_is_base64_and_says_so(void **state)
 {
     struct buffer out = {0};
 
-    envelope_encode(&out, STR("e-1"), STR(""), ENVELOPE_BINARY, STR("\xff\0"),
+    envelope_encode(&out, STR_NONE, STR("e-1"), STR(""), ENVELOPE_BINARY, STR("\xff\0"),
                     0);
     assert_is(&out, "{\"id\":\"e-1\",\"event\":\"message\",\"data\":\"/wA=\","
                     "\"encoding\":\"base64\","
@@ -53,7 +53,7 @@ static void text_that_is_no_utf8_still_makes_json(void **state)
 {
     struct buffer out = {0};
 
-    envelope_encode(&out, STR("\xff"), STR("\"\n"), ENVELOPE_TEXT, STR("a\xff"),
+    envelope_encode(&out, STR_NONE, STR("\xff"), STR("\"\n"), ENVELOPE_TEXT, STR("a\xff"),
                     0);
     assert_true(json_valid(buffer_str(&out)));
     buffer_fini(&out);
@@ -63,7 +63,7 @@ static void assert_time(uint64_t ms, const char *want)
 {
     struct buffer out = {0};
 
-    envelope_encode(&out, STR("i"), STR_NONE, ENVELOPE_JSON, STR("0"), ms);
+    envelope_encode(&out, STR_NONE, STR("i"), STR_NONE, ENVELOPE_JSON, STR("0"), ms);
     assert_true(out.len > 26);
     assert_memory_equal(out.data + out.len - 26, want, 24);
     buffer_fini(&out);
@@ -101,10 +101,10 @@ static void a_gap_tells_from_and_to(void **state)
 {
     struct buffer out = {0};
 
-    envelope_encode_gap(&out, STR("e-1"), STR("e-7"));
-    assert_is(&out, "{\"gap\":{\"from\":\"e-1\",\"to\":\"e-7\"}}");
-    envelope_encode_gap(&out, STR_NONE, STR("e-7"));
-    assert_is(&out, "{\"gap\":{\"from\":null,\"to\":\"e-7\"}}");
+    envelope_encode_gap(&out, STR("e-1"), STR("e-7"), STR_NONE);
+    assert_is(&out, "{\"from\":\"e-1\",\"to\":\"e-7\"}");
+    envelope_encode_gap(&out, STR_NONE, STR("e-7"), STR("[\"a\"]"));
+    assert_is(&out, "{\"from\":null,\"to\":\"e-7\",\"channels\":[\"a\"]}");
 }
 
 static void a_batch_has_a_head_and_a_tail(void **state)
@@ -195,7 +195,7 @@ static void encoding_without_memory_sets_failed(void **state)
         buffer_fini(&out);
         memory_fails_at(nth);
         envelope_batch_head(&out, true);
-        envelope_encode(&out, STR("e-1"), STR("a\nb"), ENVELOPE_BINARY,
+        envelope_encode(&out, STR_NONE, STR("e-1"), STR("a\nb"), ENVELOPE_BINARY,
                         STR("a long binary message, a long binary message, "
                             "a long binary message, a long binary message"),
                         0);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "hub/encoding.h"
+#include "hub/hub.h"
 #include "hub/message.h"
 #include "memory.h"
 
@@ -134,8 +135,14 @@ static void unref_of_nothing_is_fine(void **state)
 
 static void its_wires_are_freed_with_it(void **state)
 {
+    static struct hub hub;
+    static union {
+        struct channel channel;
+        char room[sizeof(struct channel) + 1]; /* and its name's end */
+    } home = {.channel.hub = &hub};
     struct message *m = made_of(STR("x"), STR_NONE, STR_NONE);
 
+    m->home = &home.channel;
     for (int i = 0; i < WIRE_N; i++)
         assert_non_null(message_wire(m, (enum wire_format)i));
     message_unref(&m); /* the sanitizer finds what is not */

@@ -97,8 +97,8 @@ static int begin(struct story *s, unsigned count, struct cursor cursor)
 
     for (unsigned i = 0; i < count; i++)
         choices[i] = (struct choice){some[i], cursor};
-    return reader_select(&s->reader, &story_ops, choices, count, 0, from_now,
-                         &s->gap);
+    return reader_select(&s->reader, &story_ops, &some[0]->hub->order, choices,
+                         count, 0, from_now, &s->gap);
 }
 
 static struct cursor where(const struct story *s)
@@ -142,6 +142,27 @@ static void one_channel_alone_is_read_in_its_pass(void **state)
     publish(some[1], 1);
     world_run(*state);
     assert_story(&s, "b1 b2 b3");
+    reader_leave(&s.reader);
+}
+
+static void asks_before_it_reads(struct reader *r)
+{
+    if (!reader_dry(r))
+        story_read((struct story *)r);
+}
+
+static void it_is_not_dry_when_it_is_told_of_news(void **state)
+{
+    static const struct reader_ops ops = {asks_before_it_reads, story_behind,
+                                          story_ended};
+    struct story s = {0};
+
+    begin(&s, 2, no_cursor);
+    s.reader.ops = &ops;
+    publish(some[1], 1);
+    world_run(*state);
+    assert_story(&s, "b1");
+    assert_true(reader_dry(&s.reader));
     reader_leave(&s.reader);
 }
 
@@ -274,7 +295,8 @@ static void a_channel_may_come_from_a_place_of_its_own(void **state)
     publish(some[1], 1);
     publish(some[0], 1);
     publish(some[1], 1);
-    assert_int_equal(reader_select(&s.reader, &story_ops, choices, 2, 0,
+    assert_int_equal(reader_select(&s.reader, &story_ops,
+                                   &some[0]->hub->order, choices, 2, 0,
                                    from_now, &s.gap), 0);
     story_read(&s);
     assert_story(&s, "a1 b2");
@@ -366,25 +388,28 @@ static void a_channel_can_be_added_and_taken_out(void **state)
 {
     struct story s = {0};
     struct choice b = {some[1], from_oldest};
+    char id[ID_MAX];
 
+    publish(some[0], 1);
     publish(some[1], 1);
     begin(&s, 1, no_cursor);
-    assert_int_equal(selection_add(s.reader.selection, &b, 0, from_now,
+    assert_int_equal(selection_add(s.reader.selection, &b, 0, from_now, id,
                                    &s.gap), 0);
-    assert_int_equal(selection_add(s.reader.selection, &b, 0, from_now,
+    assert_int_equal(cursor_parse(str_of(id)).seq, 1);
+    assert_int_equal(selection_add(s.reader.selection, &b, 0, from_now, id,
                                    &s.gap), -EEXIST);
     assert_false(reader_dry(&s.reader));
     story_read(&s);
     publish(some[0], 1);
     publish(some[1], 1);
     world_run(*state);
-    assert_story(&s, "b1 a1 b2");
+    assert_story(&s, "b1 a2 b2");
     assert_true(selection_remove(s.reader.selection, STR("b")));
     assert_false(selection_remove(s.reader.selection, STR("b")));
     publish(some[1], 1);
     publish(some[0], 1);
     world_run(*state);
-    assert_story(&s, "a2");
+    assert_story(&s, "a3");
     reader_leave(&s.reader);
 }
 
@@ -520,8 +545,8 @@ static void join(struct follower *f)
 
     for (unsigned i = 0; i < CHANNELS; i++)
         choices[i] = (struct choice){channels[i], f->at};
-    expect(reader_select(&f->reader, &follower_ops, choices, CHANNELS,
-                         f->place->index, from_now, &gap) == 0,
+    expect(reader_select(&f->reader, &follower_ops, &hub.order, choices,
+                         CHANNELS, f->place->index, from_now, &gap) == 0,
            "a place that is held was not found");
     drain(f);
 }
@@ -655,6 +680,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         in_a_world(messages_come_in_the_order_of_their_appends),
         in_a_world(one_channel_alone_is_read_in_its_pass),
+        in_a_world(it_is_not_dry_when_it_is_told_of_news),
         in_a_world(what_is_held_is_merged),
         in_a_world(the_last_n_are_each_channels_own),
         in_a_world(what_a_full_socket_leaves_comes_next),
