@@ -170,6 +170,20 @@ static void greet(struct follower *f)
     control(f, (struct str){text, (size_t)n});
 }
 
+/* 204 is what tells an EventSource not to come back (HTML, "Server-sent
+ * events", 9.2.3). */
+static bool refuse_over(struct exchange *x, const struct feed *feed)
+{
+    struct answer_headers a;
+
+    if (!feed_is_over(feed))
+        return false;
+    answer_init(&a);
+    answer_add(&a, "Cache-Control", STR("no-store"));
+    exchange_respond(x, 204, &a.headers, NULL, 0);
+    return true;
+}
+
 static void open_sse(struct exchange *x, const struct feed *feed)
 {
     bool packed = feed_packs(x, feed->reader);
@@ -178,6 +192,8 @@ static void open_sse(struct exchange *x, const struct feed *feed)
     struct gap gap;
     int rc;
 
+    if (refuse_over(x, feed))
+        return;
     if (x->is_head) {
         start(x, feed->reader, packed, false);
         exchange_finish(x);

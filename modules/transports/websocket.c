@@ -131,6 +131,9 @@ static void goodbye(struct follower *f, enum farewell why)
     case FAREWELL_ENDED:
         say_close(s, WS_GOING_AWAY, "the channel was deleted");
         break;
+    case FAREWELL_OVER:
+        say_close(s, WS_NORMAL, "the channel is over");
+        break;
     case FAREWELL_CHANGED:
         say_close(s, WS_RESTART, "the route has changed");
         break;

@@ -466,7 +466,11 @@ static bool flush(struct follower *f)
 
 void follower_pump(struct follower *f)
 {
-    flush(f);
+    if (!flush(f) || f->ended || f->reader.blocked ||
+        !reader_over(&f->reader))
+        return;
+    log_close(f, "channel-over");
+    follower_leave(f, FAREWELL_OVER);
 }
 
 /* ---- what the exchange tells ----------------------------------------------- */

@@ -14,6 +14,7 @@ struct follower;
 enum farewell {
     FAREWELL_DRAIN,  /* the server stops: come back */
     FAREWELL_ENDED,  /* the channel was deleted */
+    FAREWELL_OVER,   /* there is no more to come: stay away */
     FAREWELL_BEHIND, /* too slow: come back with the cursor */
     FAREWELL_CHANGED, /* its route was taken away, or is another one now */
     FAREWELL_AGED,   /* it was here for max_age: come back, the same way */

@@ -154,6 +154,7 @@ static void begin(struct source *s)
     int rc;
 
     become(s, SOURCE_OPENING);
+    channel_set_over(s->channel, false);
     meter_add(METER_source_connects, 1);
     rc = s->type->start(s);
     if (rc < 0)
@@ -626,6 +627,7 @@ void source_over(struct source *s, const char *why)
     become(s, SOURCE_OVER);
     set_fault(s, why);
     log_info("source.over", "%s reason=\"%s\"", s->label, why);
+    channel_set_over(s->channel, true);
 }
 
 void source_describe(struct channel *channel, struct buffer *out)

@@ -52,8 +52,8 @@ void source_opened(struct source *s);
 /* The stream ended or never began.  The core calls stop(), and start() again
  * after a while: retry_ms (0: no wish) is what the backend asked for. */
 void source_failed(struct source *s, const char *why, uint64_t retry_ms);
-/* The backend says that there will be no more (204): it is not asked again
- * until a new reader comes. */
+/* The backend says that there will be no more (204): the channel is over, and
+ * the backend is not asked again until a new reader comes. */
 void source_over(struct source *s, const char *why);
 
 /* ---- for the core's users -------------------------------------------------- */

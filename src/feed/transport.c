@@ -102,6 +102,18 @@ int feed_subscribe(struct reader *r, struct exchange *x,
     return rc;
 }
 
+bool feed_is_over(const struct feed *feed)
+{
+    struct channel_status status;
+
+    if (feed->channel == NULL || !channel_over(feed->channel) ||
+        feed->cursor.kind != CURSOR_ID)
+        return false;
+    channel_status(feed->channel, &status);
+    return feed->cursor.epoch == status.epoch &&
+           feed->cursor.seq == status.next_seq - 1;
+}
+
 bool feed_packs(const struct exchange *x, const struct reader_settings *s)
 {
     return s->compress.on && coding_gzip_accepted(&x->request->headers);

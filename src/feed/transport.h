@@ -71,6 +71,8 @@ struct subscription {
 int feed_subscribe(struct reader *r, struct exchange *x,
                    const struct reader_settings *settings, struct str name,
                    struct cursor cursor, struct subscription *out);
+/* Whether the channel is over, and the client has had all of it. */
+bool feed_is_over(const struct feed *feed);
 /* The cursor that a route's start means. */
 struct cursor feed_start(const struct reader_settings *settings);
 /* Whether the answer to x is to be sent as gzip: the route compresses, and the

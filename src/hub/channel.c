@@ -98,6 +98,8 @@ static int append_locked(struct channel *c, struct message **messages,
 
     if (c->ended)
         return -ESTALE;
+    if (channel_over(c))
+        atomic_store(&c->over, false);
     pthread_mutex_lock(&o->lock);
     last = atomic_load_explicit(&o->last, memory_order_relaxed);
     for (*done = 0; *done < n; ++*done)
@@ -212,6 +214,20 @@ void channel_end(struct channel *c)
     history_fini(&old);
     if (watch != NULL)
         watch(c, arg);
+}
+
+void channel_set_over(struct channel *c, bool over)
+{
+    uint64_t waiting = 0;
+
+    pthread_mutex_lock(&c->lock);
+    if (over && !channel_over(c)) {
+        c->overs++;
+        waiting = take_waiting(c);
+    }
+    atomic_store(&c->over, over);
+    pthread_mutex_unlock(&c->lock);
+    wake(c, waiting);
 }
 
 bool channel_ended(struct channel *c)

@@ -43,6 +43,8 @@ struct channel {
     uint64_t waiting;                /* (c) bit per worker: its seat has
                                       * seen all there is, and wants a wake-up */
     bool ended;                      /* (c) deleted: readers are to leave */
+    atomic_bool over;                /* (a), written (c): no more is to come */
+    unsigned overs;                  /* (c) how often it became so */
     struct idempotency *idempotency; /* (c) NULL until a key is used */
     struct seat **seats;             /* (c) per worker, NULL until needed */
     atomic_uint readers;             /* (a) */
@@ -79,6 +81,14 @@ int channel_append_once(struct channel *c, struct str key,
  * The hub has unlisted it.  Any thread. */
 void channel_end(struct channel *c);
 bool channel_ended(struct channel *c);
+
+/* Whoever feeds it says that no more is to come, or that there is: readers are
+ * called once they have it all.  What is appended says so, too.  Any thread. */
+void channel_set_over(struct channel *c, bool over);
+static inline bool channel_over(const struct channel *c)
+{
+    return atomic_load_explicit(&c->over, memory_order_relaxed);
+}
 
 /* Watches the readers come and go.  At most one watcher. */
 void channel_set_watch(struct channel *c, channel_watch_fn *watch, void *arg);

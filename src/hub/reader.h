@@ -63,6 +63,12 @@ static inline bool reader_dry(const struct reader *r)
 {
     return r->selects ? selection_dry(r->selection) : audience_dry(r);
 }
+/* Whether its channel is over: once it is dry, that was all.  Several channels
+ * are never over. */
+static inline bool reader_over(const struct reader *r)
+{
+    return !r->selects && channel_over(audience_channel(r));
+}
 /* The id of the message before its cursor: where it is now. */
 static inline size_t reader_position(const struct reader *r, char id[ID_MAX])
 {

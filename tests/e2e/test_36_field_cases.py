@@ -219,12 +219,49 @@ def test_what_is_no_stream_is_asked_again_and_never_read(penstock, backend,
 
 
 def test_204_of_the_upstream_is_the_end_of_asking(penstock, backend):
+    """The stream ends as it should, and whoever resumes it is told by 204 not
+    to come back; a client that is new has the backend asked again."""
+    feed = Feed()
+
+    def handler(request, conn):
+        if request.headers.get("Last-Event-ID") == "3" or len(b.requests) > 1:
+            conn.respond(204)
+        else:
+            feed.sse(request, conn)
+    b = backend(handler)
+    server = penstock(quotes(b))
+    with SseClient(server, "/quotes").connect() as r:
+        for n in range(3):
+            feed.add(str(n))
+        assert data_of(r.read(3)) == ["0", "1", "2"]
+        feed.end()
+        with pytest.raises(raw.Closed):
+            r.read(1)
+        last = r.cursor
+    assert server.log_lines("reader.close", "reason=channel-over")
+    asked = len(b.requests)
+    assert asked == 2
+    with SseClient(server, "/quotes").connect(last, expect=204):
+        pass
+    assert len(b.requests) == asked
+    with WsClient(server, "/quotes").connect() as w:
+        assert w.wait_closed() == 1000
+    wait_for(lambda: len(b.requests) == asked + 1)
+    with SseClient(server, "/quotes").connect("oldest") as r:
+        assert data_of(r.read(3)) == ["0", "1", "2"], "what is kept is there"
+
+
+def test_a_channel_that_is_over_begins_again_with_its_next_message(
+        penstock, backend):
     b = backend(lambda request, conn: conn.respond(204))
     server = penstock(quotes(b))
     with SseClient(server, "/quotes").connect() as r:
-        wait_for(lambda: len(b.requests) == 1)
-        assert r.nothing(1)
-        assert len(b.requests) == 1
+        with pytest.raises(raw.Closed):
+            r.read(1)
+        begin = r.parser.last_id
+    server.publish("quotes", "more")
+    with SseClient(server, "/quotes").connect(begin) as r:
+        assert data_of(r.read(1)) == ["more"]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -699,6 +699,41 @@ static void without_memory_for_a_pass_deletion_ends_readers(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* ---- no more is to come ------------------------------------------------------ */
+
+static void a_channel_that_is_over_calls_its_readers_once(void **state)
+{
+    struct witness r = {0};
+
+    witness_join(&r, news, from_now);
+    assert_false(reader_over(&r.reader));
+    channel_set_over(news, true);
+    channel_set_over(news, true);
+    world_run(*state);
+    assert_int_equal(r.readies, 1);
+    assert_true(reader_over(&r.reader));
+    channel_set_over(news, false);
+    channel_set_over(news, true);
+    world_run(*state);
+    assert_int_equal(r.readies, 2);
+    reader_leave(&r.reader);
+}
+
+static void a_message_says_that_it_is_not_over(void **state)
+{
+    struct witness r = {0};
+
+    channel_set_over(news, true);
+    witness_join(&r, news, from_now);
+    world_run(*state);
+    assert_int_equal(r.readies, 0); /* it can see so for itself */
+    publish(news, 1);
+    world_run(*state);
+    assert_int_equal(r.readies, 1);
+    assert_false(reader_over(&r.reader));
+    reader_leave(&r.reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -747,6 +782,8 @@ int main(void)
         CASE(without_memory_nobody_joins),
         CASE(without_memory_for_a_pass_readers_look_by_themselves),
         CASE(without_memory_for_a_pass_deletion_ends_readers),
+        CASE(a_channel_that_is_over_calls_its_readers_once),
+        CASE(a_message_says_that_it_is_not_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
