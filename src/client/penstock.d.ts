@@ -5,6 +5,9 @@ export type TransportName = 'websocket' | 'sse' | 'longpoll' | 'poll';
 export interface PenstockOptions {
   /** What to try, the best first.  All four, in the order of the type. */
   transports?: TransportName[];
+  /** On a multiplexed route: the channels to read.  Their messages have a
+   *  member `channel`. */
+  channels?: Iterable<string>;
   /** Where to begin: an id, "now", "oldest", or "-N" for the last N messages.
    *  Unless told, where the route says; polls begin now. */
   since?: string;
@@ -48,11 +51,18 @@ export interface PenstockTransportEvent extends Event {
 export interface PenstockGapEvent extends Event {
   readonly from: string | null;
   readonly to: string | null;
+  /** Of several: those that lost something, where that is known. */
+  readonly channels?: string[];
+}
+
+/** On a multiplexed route it says whose it is. */
+export interface PenstockMessageEvent extends MessageEvent<string> {
+  readonly channel?: string;
 }
 
 export interface PenstockEventMap {
   open: Event;
-  message: MessageEvent<string>;
+  message: PenstockMessageEvent;
   error: PenstockErrorEvent;
   transport: PenstockTransportEvent;
   gap: PenstockGapEvent;
@@ -78,11 +88,13 @@ export class Penstock extends EventTarget {
   readonly withCredentials: boolean;
   /** In use; null while there is none. */
   readonly transport: TransportName | null;
+  /** On a multiplexed route: those that are read; else null. */
+  readonly channels: string[] | null;
   /** The last id: `since` of another client that goes on from here. */
   readonly cursor: string | null;
 
   onopen: Handler<Event>;
-  onmessage: Handler<MessageEvent<string>>;
+  onmessage: Handler<PenstockMessageEvent>;
   onerror: Handler<PenstockErrorEvent>;
   ontransport: Handler<PenstockTransportEvent>;
   ongap: Handler<PenstockGapEvent>;
@@ -90,17 +102,21 @@ export class Penstock extends EventTarget {
   close(): void;
   /** A frame over WebSocket, else a POST to the url.  Whether it was handed
    *  over; if not, an error event says why.  It never rejects. */
-  send(data: string | ArrayBuffer | ArrayBufferView | Blob): Promise<boolean>;
+  send(data: string | ArrayBuffer | ArrayBufferView | Blob,
+    channel?: string): Promise<boolean>;
+  /** Reads one more channel, from `since` or where the route begins. */
+  subscribe(channel: string, since?: string): void;
+  unsubscribe(channel: string): void;
 
   addEventListener<K extends keyof PenstockEventMap>(
     type: K, listener: Listener<PenstockEventMap[K]>,
     options?: boolean | AddEventListenerOptions): void;
-  addEventListener(type: string, listener: Listener<MessageEvent<string>>,
+  addEventListener(type: string, listener: Listener<PenstockMessageEvent>,
     options?: boolean | AddEventListenerOptions): void;
   removeEventListener<K extends keyof PenstockEventMap>(
     type: K, listener: Listener<PenstockEventMap[K]>,
     options?: boolean | EventListenerOptions): void;
-  removeEventListener(type: string, listener: Listener<MessageEvent<string>>,
+  removeEventListener(type: string, listener: Listener<PenstockMessageEvent>,
     options?: boolean | EventListenerOptions): void;
 }
 

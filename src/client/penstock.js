@@ -101,12 +101,14 @@ export function written(text) {
 
 const toMessage = (envelope, raw) => ({
   id: envelope.id,
+  ...('channel' in envelope && { channel: envelope.channel }),
   type: envelope.event || 'message',
   data: typeof envelope.data === 'string' ? envelope.data
     : written(raw()).get('data') ?? '',
 });
 
-// What a frame of penstock.v1 says: a message, {gap} or {next}.
+// What a frame of penstock.v1 says: a message, {gap}, {next}, or, of channels,
+// {subscribed, id}, {unsubscribed} or {error}.
 export function readFrame(text) {
   const frame = JSON.parse(text);
   return 'data' in frame ? toMessage(frame, () => text) : frame;
@@ -228,7 +230,7 @@ async function troubleOf(response) {
 
 // One connection, or one run of polls.  host is the client's side of it:
 // settings, url(params), since(), opened(), message(), gap(), position(),
-// retry() and, once and at the end, ended().  After stop() it says no more.
+// trouble(), retry() and, once and at the end, ended().  After stop() it says no more.
 class Link {
   isOpen = false;
   stopped = false;
@@ -305,7 +307,10 @@ class WebSocketLink extends Link {
     } catch (e) {
       return this.end(new Trouble('refused', `no envelope: ${e.message}`));
     }
-    if (frame.gap) this.host.gap(this, frame.gap.from, frame.gap.to);
+    if (frame.gap) this.host.gap(this, frame.gap);
+    else if (frame.subscribed)
+      this.host.position(this, frame.id, frame.subscribed);
+    else if (frame.error) this.host.trouble(this, frame.error);
     else if ('data' in frame) this.host.message(this, frame);
     else if (frame.next) this.host.position(this, frame.next);
   }
@@ -394,8 +399,9 @@ class EventStreamLink extends FetchLink {
 
   #take({ id, type = '', data }) {
     if (type === 'penstock.gap' && data !== undefined) {
-      const { from, to } = JSON.parse(data);
-      this.host.gap(this, from, to, id);
+      this.host.gap(this, { ...JSON.parse(data), position: id });
+    } else if (data !== undefined && this.host.enveloped) {
+      this.host.message(this, readFrame(data));
     } else if (data !== undefined) {
       this.host.message(this, { id, type: type || 'message', data });
     } else {
@@ -456,7 +462,9 @@ class PollLink extends FetchLink {
 
   #give({ messages, gap, next }) {
     const to = messages[0]?.id;
-    if (gap) this.host.gap(this, this.host.since(), to, idBefore(to) ?? next);
+    if (gap)
+      this.host.gap(this, { from: this.host.since(), to,
+        position: idBefore(to) ?? next });
     for (const m of messages) this.host.message(this, m);
     this.host.position(this, next);
   }
@@ -511,6 +519,7 @@ export class Penstock extends EventTarget {
   #host;
   #state = CONNECTING;
   #cursor = null;
+  #channels = null;     // of several: the cursor of each, by name
   #known;               // the transport that was told of last
   #link = null;         // in use, or being opened
   #trial = null;        // a better one that is being tried beside it
@@ -535,6 +544,9 @@ export class Penstock extends EventTarget {
     this.#upgrade_ms = this.#settings.upgrade;
     this.#settings.since ??= this.#url.searchParams.get('since') ?? undefined;
     if (placeOf(this.#settings.since)) this.#cursor = this.#settings.since;
+    if (this.#settings.channels)
+      this.#channels = new Map(
+        [...this.#settings.channels].map(name => [name, undefined]));
     this.#host = this.#makeHost();
     globalThis.addEventListener?.('online', this.#online);
     this.#timer = after(0, () => this.#connect(this.#candidates()[0]));
@@ -544,6 +556,7 @@ export class Penstock extends EventTarget {
   get readyState() { return this.#state; }
   get transport() { return this.#state === OPEN ? this.#link.name : null; }
   get cursor() { return this.#cursor; }
+  get channels() { return this.#channels && [...this.#channels.keys()]; }
   get withCredentials() { return Boolean(this.#settings.withCredentials); }
 
   close() {
@@ -556,12 +569,43 @@ export class Penstock extends EventTarget {
     this.#trial = null;
   }
 
-  async send(data) {
+  // Of a route that was opened with channels: to read one more, from the place
+  // since or from where the route begins, or one less.
+  subscribe(channel, since) {
+    if (this.#channels.has(channel)) return;
+    this.#channels.set(channel, since);
+    this.#command({ subscribe: channel, since });
+  }
+
+  unsubscribe(channel) {
+    if (this.#channels.delete(channel)) this.#command({ unsubscribe: channel });
+  }
+
+  // A WebSocket is told; by another transport it is asked for anew, once for
+  // all that is said at a time.
+  #command(command) {
+    if (this.#state !== OPEN) return;
+    if (this.#link instanceof WebSocketLink &&
+        this.#link.send(JSON.stringify(command)))
+      return;
+    clearTimeout(this.#timer);
+    this.#timer = after(0, () => {
+      if (this.#state !== OPEN) return;
+      this.#link.stop();
+      this.#connect(this.#link.name);
+    });
+  }
+
+  // channel: whose it is, of several.
+  async send(data, channel) {
     if (this.#state === CLOSED) return false;
-    if (this.#link instanceof WebSocketLink && this.#link.send(data))
+    if (!this.#channels && this.#link instanceof WebSocketLink &&
+        this.#link.send(data))
       return true;
+    const url = new URL(this.#url);
+    if (channel !== undefined) url.searchParams.set('channel', channel);
     try {
-      const response = await this.#settings.fetch(this.#url.href,
+      const response = await this.#settings.fetch(url.href,
         { ...this.#host.init(), method: 'POST', body: data });
       if (!response.ok) throw await troubleOf(response);
       // 201 is a receipt; 200 may hold what the backend says to us alone.
@@ -584,6 +628,7 @@ export class Penstock extends EventTarget {
     };
     return {
       settings: this.#settings,
+      enveloped: this.#channels !== null,
       url: params => this.#address(params),
       init: headers => ({
         headers: { ...headers, ...this.#settings.headers },
@@ -594,8 +639,10 @@ export class Penstock extends EventTarget {
       opened: link => this.#opened(link),
       ended: (link, trouble) => this.#ended(link, trouble),
       message: current((link, m) => this.#message(link, m)),
-      gap: current((link, ...ids) => this.#gap(...ids)),
-      position: current((link, id) => this.#position(link, id)),
+      gap: current((link, gap) => this.#gap(gap)),
+      position: current((link, ...place) => this.#position(link, ...place)),
+      trouble: current((link, { detail, channel }) => this.#tell('error',
+        { message: detail, transport: link.name, channel })),
     };
   }
 
@@ -603,30 +650,55 @@ export class Penstock extends EventTarget {
     const url = new URL(this.#url);
     url.hash = '';
     for (const [name, value] of Object.entries(params))
-      if (value !== undefined) url.searchParams.set(name, value);
+      if (value !== undefined && !(this.#channels && name === 'since'))
+        url.searchParams.set(name, value);
+    for (const [name, cursor] of this.#channels ?? []) {
+      const since = cursor ?? params.since;
+      url.searchParams.append('channel', name);
+      if (since !== undefined) url.searchParams.append('since', since);
+    }
     return url;
   }
 
+  // Where it has come to: of several channels, in this one.
+  #place(channel) {
+    return this.#channels ? this.#channels.get(channel) : this.#cursor;
+  }
+
+  #moveTo(id, channel) {
+    if (this.#channels) this.#channels.set(channel, id);
+    if (!isRepeat(id, this.#cursor)) this.#cursor = id;
+  }
+
   #message(link, message) {
-    if (isRepeat(message.id, this.#cursor)) return;
-    if (message.id !== undefined) this.#cursor = message.id;
+    const { id, channel } = message;
+    if (this.#channels && !this.#channels.has(channel)) return;
+    if (isRepeat(id, this.#place(channel))) return;
+    if (id !== undefined) this.#moveTo(id, channel);
     link.useful = true;
     this.#pauses = 0;
-    this.#dispatch(message, message.id ?? this.#cursor ?? '');
+    this.#dispatch(message, id ?? this.#cursor ?? '');
   }
 
   // The cursor moves with it: whoever was told is not told again.
-  #gap(from, to, position) {
-    this.#cursor = position ?? idBefore(to) ?? this.#cursor;
-    this.#tell('gap', { from: from || null, to: to || null });
+  #gap({ from, to, position, channels }) {
+    const id = position ?? idBefore(to) ?? this.#cursor;
+    if (!this.#channels) this.#cursor = id;
+    for (const name of channels ?? this.#channels?.keys() ?? [])
+      if (this.#channels?.has(name)) this.#moveTo(id, name);
+    this.#tell('gap', { from: from || null, to: to || null, channels });
   }
 
   // Where a reader stands who has had no message yet.  An id of another epoch
   // is left to the gap mark that goes with it, in case that does not arrive.
-  #position(link, id) {
-    const news = this.#cursor === null ||
-      (link instanceof PollLink && !isRepeat(id, this.#cursor));
-    if (id && news) this.#cursor = id;
+  #position(link, id, only) {
+    if (!id) return;
+    const news = cursor => (cursor ?? null) === null ||
+      (link instanceof PollLink && !isRepeat(id, cursor));
+    if (!this.#channels && news(this.#cursor)) this.#cursor = id;
+    for (const [name, cursor] of this.#channels ?? [])
+      if ((only ?? name) === name && (news(cursor) || !placeOf(cursor)))
+        this.#moveTo(id, name);
   }
 
   // --- which transport ---
@@ -751,9 +823,11 @@ export class Penstock extends EventTarget {
 
   // --- events ---
 
-  #dispatch({ type, data }, lastEventId) {
-    this.dispatchEvent(new MessageEvent(type,
-      { data, lastEventId, origin: this.#url.origin }));
+  #dispatch({ type, data, channel }, lastEventId) {
+    const event = new MessageEvent(type,
+      { data, lastEventId, origin: this.#url.origin });
+    if (channel !== undefined) event.channel = channel;
+    this.dispatchEvent(event);
   }
 
   #tell(type, members = {}) {

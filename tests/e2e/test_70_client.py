@@ -38,11 +38,12 @@ class Client(Script):
     """penstock.js at work; everything that it told so far."""
 
     def __init__(self, place, url, directory=None, until="end", types=(),
-                 send=(), page=None, **client):
+                 send=(), page=None, subscribe=None, **client):
         super().__init__(f"{place}_penstock.mjs", {
             "script": str(SCRIPT), "url": url, "until": until,
             "types": list(types), "send": list(send),
             **({"page": page} if page else {}),
+            **({"subscribe": subscribe} if subscribe else {}),
             "client": {**QUICK, **client},
             "profile": str(directory), "executable": programs.CHROMIUM})
 
@@ -741,3 +742,73 @@ def test_a_route_for_the_scripts_path_wins(penstock, backend):
     assert penstock(config).get("/penstock.js").content == SCRIPT.read_bytes()
     config["routes"].append({"path": "/penstock.js", "proxy": "app"})
     assert penstock(config).get("/penstock.js").content == b"theirs"
+
+
+# --- many channels ------------------------------------------------------------
+
+def many(transports=ALL):
+    return {"client": True, "routes": [
+        {"path": "/all", "multiplex": True, "transports": transports},
+        {"path": "/rooms/{room}", "source": "publish", "receive": "channel"}]}
+
+
+@node
+@each
+def test_channels_come_and_go_while_connected(penstock, transport):
+    p = penstock(many())
+    c = Client("node", p.url("/all"), transports=[transport],
+               channels=["rooms/a", "rooms/b"],
+               subscribe={"at": "go", "channel": "rooms/c", "leave": "rooms/b"})
+    c.wait_open(transport)
+    p.publish("rooms/a", "1")
+    p.publish("rooms/b", "2")
+    p.publish("rooms/a", "go")
+    c.wait(lambda: c.all("channels"), "subscribe")
+    assert c.all("channels")[0]["channels"] == ["rooms/a", "rooms/c"]
+    p.wait_for(lambda: (p.channel("rooms/c") or {"readers": 0})["readers"] > 0
+               or transport == "poll")
+    p.publish("rooms/b", "unasked for")
+    for n in range(3, 6):
+        p.publish("rooms/c" if n % 2 else "rooms/a", str(n))
+    p.publish("rooms/a", "end")
+    c.finish()
+    got = [(m["channel"], m["data"]) for m in c.all("message")]
+    wanted = [("rooms/a", "1"), ("rooms/b", "2"), ("rooms/a", "go"),
+              ("rooms/c", "3"), ("rooms/a", "4"), ("rooms/c", "5"),
+              ("rooms/a", "end")]
+    if transport == "poll":  # a poll begins a channel when it asks next
+        got = [m for m in got if m[0] != "rooms/c"]
+        wanted = [m for m in wanted if m[0] != "rooms/c"]
+    assert got == wanted
+
+
+@node
+@each
+def test_channels_are_resumed_each_from_its_own_place(penstock, transport):
+    """Cut again and again while three channels speak."""
+    p = penstock(many())
+    with FaultProxy(p.port) as between:
+        c = Client("node", between.url("/all"), transports=[transport],
+                   channels=[f"rooms/{r}" for r in "abc"], since="oldest")
+        for n in range(120):
+            p.publish(f"rooms/{'abc'[n % 3]}", str(n))
+            if n % 20 == 10:
+                c.wait(lambda: len(c.data) > n - 10, f"message {n - 10}")
+                between.cut()
+        p.publish("rooms/a", "end")
+        assert c.finish() == [str(n) for n in range(120)]
+        assert c.all("gap") == []
+
+
+@node
+def test_what_cannot_be_subscribed_to_is_an_error_and_no_end(penstock):
+    p = penstock(many())
+    c = Client("node", p.url("/all"), transports=["websocket"],
+               channels=["rooms/a"],
+               subscribe={"at": "go", "channel": "elsewhere", "leave": ""})
+    c.wait_open()
+    p.publish("rooms/a", "go")
+    c.wait(lambda: c.all("error"), "an error")
+    assert "no such channel" in c.all("error")[0]["message"]
+    p.publish("rooms/a", "end")
+    assert c.finish() == ["go"]

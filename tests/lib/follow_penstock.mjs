@@ -1,13 +1,22 @@
 // What a test does with penstock.js, in node as in a page: tells each event, and
 // ends when a message's data is options.until, or at a final error.  Nothing
 // from outside is used, so that it can be carried into a page as text.
-export function follow(Penstock, { url, client, until, types, send }, say) {
+// subscribe: {at, channel, leave}: what to read from, and no more, when a
+// message's data is at.
+export function follow(Penstock,
+  { url, client, until, types, send, subscribe }, say) {
   const stream = new Penstock(url, client);
   const state = () => ({ readyState: stream.readyState,
     transport: stream.transport, cursor: stream.cursor });
   return new Promise(done => {
     const take = e => {
-      say({ is: 'message', id: e.lastEventId, type: e.type, data: e.data });
+      say({ is: 'message', id: e.lastEventId, type: e.type, data: e.data,
+        channel: e.channel });
+      if (subscribe && e.data === subscribe.at) {
+        stream.subscribe(subscribe.channel, subscribe.since);
+        stream.unsubscribe(subscribe.leave);
+        say({ is: 'channels', channels: stream.channels });
+      }
       if (e.data !== until) return;
       stream.close();
       say({ is: 'end', ...state() });
@@ -22,7 +31,7 @@ export function follow(Penstock, { url, client, until, types, send }, say) {
     stream.addEventListener('transport', e =>
       say({ is: 'transport', transport: e.transport }));
     stream.addEventListener('gap', e =>
-      say({ is: 'gap', from: e.from, to: e.to }));
+      say({ is: 'gap', from: e.from, to: e.to, channels: e.channels }));
     stream.onerror = e => {
       say({ is: 'error', message: e.message, by: e.transport, status: e.status,
         code: e.code, ...state() });
