@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
-#include <event2/event.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -16,32 +15,27 @@
 #include "net/worker.h"
 
 #define LINGER_MS 2000 /* a peer that still sends gets this long to stop */
+#define READS_MAX 4    /* of WORKER_SCRATCH, before it is others' turn */
 #define FLUSH_MS 30000 /* one that takes none of our last words, this long */
 
-static void on_event(evutil_socket_t fd, short what, void *arg);
-
-/* Registers for what is wanted now; the kernel is asked only on a change. */
-static void watch(struct conn *c, bool reading, bool writing)
+/* Its turn comes once more, with what the socket is ready for then. */
+static void look_again(struct conn *c)
 {
-    short want = (short)(EV_PERSIST | (reading ? EV_READ : 0) |
-                         (writing ? EV_WRITE : 0));
+    c->unread = false;
+    poller_again(&c->worker->poller, c->fd, &c->polled);
+}
 
-    if (reading == c->reading && writing == c->writing)
-        return;
-    if (c->reading || c->writing)
-        event_del(&c->event);
-    c->reading = reading;
-    c->writing = writing;
-    if (!reading && !writing)
-        return;
-    event_assign(&c->event, c->worker->base, c->fd, want, on_event, c);
-    event_add(&c->event, NULL);
+static void set_reading(struct conn *c, bool on)
+{
+    c->reading = on;
+    if (on && c->unread)
+        look_again(c);
 }
 
 /* Lingering: as long as the peer takes something, it gets its time. */
 static void await_flush(struct conn *c)
 {
-    c->unacked_seen = conn_unacked(c);
+    c->unacked_seen = (uint32_t)conn_unacked(c);
     conn_set_timer(c, FLUSH_MS);
 }
 
@@ -57,6 +51,8 @@ static void on_timer(struct timer *t)
         conn_close(c, conn_pending(c) > 0); /* cut short: must not look whole */
 }
 
+static void on_events(struct polled *polled, uint32_t events);
+
 void conn_open(struct conn *c, int fd, const struct conn_ops *ops,
                bool reading, bool connecting)
 {
@@ -64,6 +60,7 @@ void conn_open(struct conn *c, int fd, const struct conn_ops *ops,
     int one = 1;
 
     assert(w != NULL);
+    c->polled.run = on_events;
     c->worker = w;
     c->fd = fd;
     c->ops = ops;
@@ -73,7 +70,10 @@ void conn_open(struct conn *c, int fd, const struct conn_ops *ops,
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     LIST_INSERT_HEAD(&w->conns, c, link);
     w->conn_count++;
-    watch(c, reading && !connecting, connecting);
+    c->reading = reading && !connecting;
+    c->writing = connecting;
+    /* Where the kernel has no memory for it, its deadline is all it gets. */
+    poller_add(&w->poller, fd, &c->polled);
 }
 
 /* Nothing is freed inside its own callback, but when the round is over. */
@@ -90,7 +90,7 @@ void conn_close(struct conn *c, bool reset)
     if (c->dead)
         return;
     c->dead = true;
-    watch(c, false, false);
+    c->reading = c->writing = false;
     worker_timer_clear(w, &c->timer);
     if (reset)
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
@@ -110,10 +110,11 @@ static void half_close(struct conn *c)
 {
     shutdown(c->fd, SHUT_WR);
     conn_set_timer(c, LINGER_MS);
+    c->writing = false;
     if (c->eof)
         conn_close(c, false);
     else
-        watch(c, true, false);
+        set_reading(c, true);
 }
 
 void conn_linger(struct conn *c)
@@ -125,7 +126,7 @@ void conn_linger(struct conn *c)
     if (conn_pending(c) == 0)
         half_close(c);
     else
-        watch(c, !c->eof, true);
+        set_reading(c, !c->eof);
 }
 
 void conn_shutdown(struct conn *c)
@@ -155,7 +156,8 @@ size_t conn_unacked(const struct conn *c)
  * writes need not expect to be freed. */
 static void expect_break(struct conn *c)
 {
-    watch(c, c->reading, true);
+    c->writing = true;
+    look_again(c);
 }
 
 size_t conn_writev(struct conn *c, const struct iovec *iov, int n)
@@ -177,8 +179,10 @@ size_t conn_writev(struct conn *c, const struct iovec *iov, int n)
         c->error = errno == EAGAIN ? 0 : errno;
         sent = 0;
     }
-    if ((size_t)sent < total)
-        expect_break(c); /* or a full socket: the same way to find out */
+    if (c->error != 0)
+        expect_break(c);
+    else if ((size_t)sent < total)
+        c->writing = true;
     return (size_t)sent;
 }
 
@@ -198,7 +202,6 @@ static void keep(struct conn *c, const void *data, size_t len)
     /* Out of memory for one connection: it alone has to go. */
     if (c->out == NULL || evbuffer_add(c->out, data, len) < 0)
         conn_break(c, ENOMEM);
-    watch(c, c->reading, true);
 }
 
 void conn_write_all(struct conn *c, const struct iovec *iov, int n)
@@ -226,7 +229,7 @@ void conn_write(struct conn *c, const void *data, size_t len)
 void conn_read(struct conn *c, bool on)
 {
     if (!c->dead && !c->lingering)
-        watch(c, on && !c->eof, c->writing);
+        set_reading(c, on && !c->eof);
 }
 
 void conn_set_dead_after(struct conn *c, uint64_t ms)
@@ -274,7 +277,9 @@ static void finish_connect(struct conn *c)
         return;
     }
     c->connecting = false;
-    watch(c, c->reading, conn_pending(c) > 0);
+    c->writing = conn_pending(c) > 0;
+    if (c->writing)
+        look_again(c);
     c->ops->drained(c);
 }
 
@@ -285,17 +290,19 @@ static void break_off(struct conn *c)
     if (c->out != NULL)
         evbuffer_free(c->out);
     c->out = NULL;
-    if (c->reading)
-        watch(c, true, false);
-    else
+    c->writing = false;
+    if (!c->reading)
         on_broken(c, c->error);
 }
 
 /* Sends of what is kept what can be sent. */
 static void flush(struct conn *c)
 {
-    int sent = evbuffer_write(c->out, c->fd);
+    int sent;
 
+    do
+        sent = evbuffer_write(c->out, c->fd);
+    while (sent > 0 && conn_pending(c) > 0);
     if (sent < 0 && errno != EAGAIN && errno != EINTR)
         c->error = errno;
 }
@@ -317,7 +324,7 @@ static void on_writable(struct conn *c)
     if (c->out != NULL)
         evbuffer_free(c->out);
     c->out = NULL;
-    watch(c, c->reading, false);
+    c->writing = false;
     if (c->shut)
         shutdown(c->fd, SHUT_WR);
     if (c->lingering)
@@ -329,42 +336,70 @@ static void on_writable(struct conn *c)
 static void on_eof(struct conn *c)
 {
     c->eof = true;
-    watch(c, false, c->writing);
+    c->reading = false;
     if (!c->lingering)
         c->ops->eof(c);
     else if (conn_pending(c) == 0)
         conn_close(c, false);
 }
 
-static void on_readable(struct conn *c)
+/* One recv.  Whether it filled the scratch, or something else is sure to come:
+ * then it is to be asked again. */
+static bool read_some(struct conn *c, bool ending)
 {
     ssize_t n = recv(c->fd, c->worker->scratch, WORKER_SCRATCH, 0);
 
     if (n > 0) {
         if (!c->lingering)
             c->ops->data(c, c->worker->scratch, (size_t)n);
-    } else if (n == 0 && c->error == 0) {
-        on_eof(c);
-    } else if (n == 0) {
-        on_broken(c, c->error);
-    } else if (errno != EAGAIN && errno != EINTR) {
-        on_broken(c, errno);
+        return n == WORKER_SCRATCH || ending;
     }
+    if (n < 0 && errno == EINTR)
+        return true;
+    if (n == 0 && c->error == 0)
+        on_eof(c);
+    else if (n == 0)
+        on_broken(c, c->error);
+    else if (errno != EAGAIN)
+        on_broken(c, errno);
+    return false;
 }
 
-static void on_event(evutil_socket_t fd, short what, void *arg)
+/* Reads all there is, unless that is so much that others have to wait.  Less
+ * than was asked for was all (epoll(7)), but behind it may stand the end. */
+static void on_readable(struct conn *c, bool ending)
 {
-    struct conn *c = arg;
+    bool more = true;
 
-    if (what & EV_WRITE) {
+    for (int i = 0; i < READS_MAX && more && c->reading; i++)
+        more = read_some(c, ending);
+    if (!more || c->dead)
+        return;
+    c->unread = true;
+    set_reading(c, c->reading);
+}
+
+static void on_events(struct polled *polled, uint32_t events)
+{
+    struct conn *c = (struct conn *)polled;
+    bool ending = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+
+    /* By another's callback in this round; it is freed at the end of that. */
+    if (c->dead)
+        return;
+    if (c->writing && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))) {
         if (c->connecting)
             finish_connect(c);
         else
             on_writable(c);
     }
     /* The write may have closed it, or stopped it reading. */
-    if ((what & EV_READ) && !c->dead && c->reading)
-        on_readable(c);
+    if (c->dead || !(ending || (events & EPOLLIN)))
+        return;
+    if (c->reading)
+        on_readable(c, ending);
+    else
+        c->unread = true;
 }
 
 static const char *format_address(const struct sockaddr_storage *a,

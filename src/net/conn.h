@@ -8,13 +8,15 @@
 #ifndef PENSTOCK_NET_CONN_H
 #define PENSTOCK_NET_CONN_H
 
-#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
 #include "base/mailbox.h"
+#include "net/poller.h"
 #include "net/timer.h"
 
 struct conn;
@@ -40,8 +42,8 @@ struct conn_ops {
 };
 
 struct conn {
+    struct polled polled;      /* first */
     LIST_ENTRY(conn) link;     /* worker->conns */
-    struct event event;
     union {
         struct timer timer;
         struct note free_note; /* once it is dead */
@@ -50,11 +52,13 @@ struct conn {
     const struct conn_ops *ops;
     struct evbuffer *out;      /* NULL when nothing is kept */
     int fd;
-    bool reading, writing;     /* what the event is registered for */
-    bool connecting, eof, dead, lingering;
-    bool shut;                 /* conn_shutdown() was called */
     int error;                 /* of a write; what can be read still is */
-    size_t unacked_seen;       /* while lingering: when the timer was set */
+    uint32_t unacked_seen;     /* while lingering: when the timer was set */
+    bool reading : 1;          /* the owner wants what comes */
+    bool unread : 1;           /* something came while it did not */
+    bool writing : 1;          /* the socket is full */
+    bool connecting : 1, eof : 1, dead : 1, lingering : 1;
+    bool shut : 1;             /* conn_shutdown() was called */
 };
 
 /* Registers c, whose memory is from malloc and zeroed but for what its owner

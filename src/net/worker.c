@@ -76,7 +76,9 @@ struct worker *worker_new(unsigned index, void *owner)
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     w->base = event_base_new();
     w->scratch = malloc(WORKER_SCRATCH);
-    if (w->wake_fd < 0 || w->base == NULL || w->scratch == NULL)
+    w->poller.fd = -1;
+    if (w->wake_fd < 0 || w->base == NULL || w->scratch == NULL ||
+        poller_init(&w->poller, w->base) < 0)
         goto fail;
     wheel_init(&w->wheel, clock_now_us());
     w->wake_event =
@@ -151,6 +153,7 @@ void worker_free(struct worker *w)
         event_free(w->wake_event);
     if (w->tick_event != NULL)
         event_free(w->tick_event);
+    poller_fini(&w->poller);
     if (w->dns != NULL)
         evdns_base_free(w->dns, 0);
     if (w->base != NULL)

@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include "base/mailbox.h"
+#include "net/poller.h"
 #include "net/timer.h"
 
 struct conn;
@@ -19,6 +20,7 @@ struct evdns_base;
 struct worker {
     unsigned index;
     struct event_base *base;
+    struct poller poller;         /* the connections' sockets */
     struct evdns_base *dns;       /* NULL until first asked for */
     pthread_t thread;
     struct mailbox mailbox;
