@@ -123,6 +123,7 @@ static struct waiter *waiter_new(struct exchange *x, const struct feed *feed,
 static void wait_for_it(struct exchange *x, uint64_t wait_ms)
 {
     exchange_stay(x);
+    exchange_park(x);
     exchange_set_timer(x, wait_ms);
 }
 

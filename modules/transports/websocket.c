@@ -31,11 +31,12 @@ struct session {
     struct follower follower; /* first */
     struct inbound *inbound;
     struct channel *receive;  /* a reference, or NULL: nothing is taken */
-    uint64_t pinged_us;       /* when our ping went out; 0: it has its pong */
-    bool enveloped;
-    bool deflate;             /* permessage-deflate is agreed on */
-    bool pinged;              /* nothing has come since our last ping */
-    bool farewell;            /* our close frame is queued or sent */
+    uint32_t pinged_us;       /* when our ping went out; wraps */
+    bool pong_due : 1;        /* and its pong has not come */
+    bool pinged : 1;          /* nothing at all has come since then */
+    bool enveloped : 1;
+    bool deflate : 1;         /* permessage-deflate is agreed on */
+    bool farewell : 1;        /* our close frame is queued or sent */
 };
 
 static struct session *of_follower(struct follower *f)
@@ -76,7 +77,8 @@ static bool heartbeat(struct follower *f)
     if (s->pinged)
         return false;
     s->pinged = true;
-    s->pinged_us = clock_now_us();
+    s->pong_due = true;
+    s->pinged_us = (uint32_t)clock_now_us();
     meter_add(METER_pings, 1);
     control(s, WS_PING, STR(""));
     return true;
@@ -313,11 +315,11 @@ static int on_ping(struct session *s, struct str data)
 /* A pong that nobody asked for means nothing (5.5.3). */
 static void on_pong(struct session *s)
 {
-    if (s->pinged_us == 0)
+    if (!s->pong_due)
         return;
     meter_add(METER_pongs, 1);
-    meter_add(METER_pong_wait_us, clock_now_us() - s->pinged_us);
-    s->pinged_us = 0;
+    meter_add(METER_pong_wait_us, (uint32_t)clock_now_us() - s->pinged_us);
+    s->pong_due = false;
 }
 
 static int on_control(void *arg, enum ws_opcode opcode, struct str data)

@@ -396,7 +396,7 @@ static void set_blocked(struct follower *f, bool blocked)
 
     f->reader.blocked = blocked;
     if (blocked)
-        f->unacked_seen = SIZE_MAX;
+        f->unacked_seen = UINT32_MAX;
     if (changed && !f->ended && look_ms(f) < f->settings->heartbeat_ms)
         set_timer(f, look_ms(f));
 }
@@ -501,9 +501,9 @@ static bool is_moving(struct follower *f)
     size_t unacked = exchange_unacked(f->x);
     bool moving = unacked < f->unacked_seen;
 
-    if (f->unacked_seen == SIZE_MAX)
+    if (f->unacked_seen == UINT32_MAX)
         leave_time(f);
-    f->unacked_seen = unacked;
+    f->unacked_seen = (uint32_t)unacked;
     if (!moving)
         return false;
     follower_touch(f);

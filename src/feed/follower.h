@@ -50,13 +50,13 @@ struct follower {
     struct buffer *control;            /* what goes between messages, or NULL */
     uint64_t active_us;                /* when something last went out */
     uint64_t end_us;                   /* its life is over then; 0: never */
-    size_t unacked_seen;               /* when it was last looked at, blocked */
     uint64_t number;                   /* marks its own messages; 0: echo them */
+    uint32_t unacked_seen;             /* when it was last looked at, blocked */
     uint8_t format;                    /* enum wire_format */
-    bool failed;                       /* no memory for control: is to be cut */
-    bool held;                         /* the timer will send what has come */
-    bool ended;                        /* waits only for control to go out */
-    bool awaiting;                     /* and for the peer's last words */
+    bool failed : 1;                   /* no memory for control: is to be cut */
+    bool held : 1;                     /* the timer will send what has come */
+    bool ended : 1;                    /* waits only for control to go out */
+    bool awaiting : 1;                 /* and for the peer's last words */
 };
 
 /* Prepares f, zeroed, to answer x. */

@@ -28,7 +28,7 @@ static void write_framing(struct buffer *head, struct exchange *x,
     if (body == BODY_LENGTH) {
         buffer_printf(head, "Content-Length: %llu\r\n",
                       (unsigned long long)length);
-    } else if (body == BODY_STREAM && x->request->minor > 0) {
+    } else if (body == BODY_STREAM && !x->http10) {
         x->chunked = !x->is_head;
         buffer_append_str(head, STR("Transfer-Encoding: chunked\r\n"));
     } else if (body == BODY_NONE && status != 204 && status != 304 &&
@@ -48,7 +48,7 @@ static void write_connection(struct buffer *head, const struct exchange *x,
                                         : STR("Connection: close\r\n"));
     else if (upgrade)
         buffer_append_str(head, STR("Connection: Upgrade\r\n"));
-    else if (x->request->minor == 0)
+    else if (x->http10)
         buffer_append_str(head, STR("Connection: keep-alive\r\n"));
 }
 
@@ -63,9 +63,10 @@ static void write_fields(const struct exchange *x, struct buffer *head,
         header_write(head, headers->list[i].name, headers->list[i].value);
         dated |= str_eq_nocase(headers->list[i].name, STR("Date"));
     }
-    for (unsigned i = 0; i < x->extra.count; i++)
-        if (x->extra.list[i].value.p != NULL)
-            header_write(head, x->extra.list[i].name, x->extra.list[i].value);
+    for (unsigned i = 0; x->extra != NULL && i < x->extra->count; i++)
+        if (x->extra->list[i].value.p != NULL)
+            header_write(head, x->extra->list[i].name,
+                         x->extra->list[i].value);
     if (!dated)
         buffer_append_str(head, date_line());
 }

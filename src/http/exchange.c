@@ -1,8 +1,10 @@
 #include "http/exchange.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "http/accesslog.h"
@@ -14,26 +16,44 @@ void exchange_begin(struct exchange *x, const struct service *service,
 {
     *x = (struct exchange){
         .protocol = x->protocol,
+        .processing = x->processing,
         .service = service,
         .request = request,
         .started_us = clock_now_us(),
         .busy = true,
         .is_head = str_eq(request->method, STR("HEAD")),
+        .http10 = request->minor == 0,
         .keep_alive = request->keep_alive && !service->draining,
         .continue_due = request->expect_continue,
     };
 }
 
+/* What was asked for.  False: it was logged already, or nobody wanted that. */
+static bool what_to_log(const struct exchange *x, struct str *method,
+                        struct str *target)
+{
+    if (!x->parked && x->request != NULL) {
+        *method = x->request->method;
+        *target = x->request->target;
+    } else if (x->parked && x->logged != NULL) {
+        *target = str_split(str_of(x->logged), ' ', method);
+    } else {
+        return false;
+    }
+    return accesslog_enabled();
+}
+
 static void log_access(const struct exchange *x)
 {
+    struct str method, target;
     char peer[64];
 
-    if (x->request == NULL || !accesslog_enabled())
+    if (!what_to_log(x, &method, &target))
         return;
     accesslog_write(&(struct access_line){
         .client = exchange_peer(x, peer, sizeof(peer)),
-        .method = x->request->method,
-        .target = x->request->target,
+        .method = method,
+        .target = target,
         .route = x->route,
         .status = x->status,
         .sent_bytes = x->sent_bytes,
@@ -63,16 +83,27 @@ void exchange_let_go(struct exchange *x)
     x->ops->drain(x);
 }
 
+static void drop_extra(struct exchange *x)
+{
+    if (x->extra != NULL)
+        headers_fini(x->extra);
+    free(x->extra);
+    x->extra = NULL;
+}
+
 void exchange_end(struct exchange *x)
 {
     assert(x->busy);
     leave(x);
     log_access(x);
+    if (x->parked)
+        free(x->logged);
     x->busy = false;
+    x->parked = false;
     x->request = NULL;
     x->ops = NULL;
     x->route = NULL;
-    headers_fini(&x->extra);
+    drop_extra(x);
     snapshot_unref(&x->snapshot);
 }
 
@@ -82,10 +113,17 @@ static bool is_list(struct str name)
            str_eq_nocase(name, STR("Access-Control-Expose-Headers"));
 }
 
+int exchange_add(struct exchange *x, struct str name, struct str value)
+{
+    if (x->extra == NULL)
+        x->extra = calloc(1, sizeof(*x->extra));
+    return x->extra == NULL ? -ENOMEM : headers_add(x->extra, name, value);
+}
+
 bool exchange_replaces(const struct exchange *x, struct str name)
 {
-    for (unsigned i = 0; i < x->extra.count; i++)
-        if (str_eq_nocase(x->extra.list[i].name, name))
+    for (unsigned i = 0; x->extra != NULL && i < x->extra->count; i++)
+        if (str_eq_nocase(x->extra->list[i].name, name))
             return !is_list(name);
     return false;
 }
@@ -209,9 +247,35 @@ void exchange_follow(struct exchange *x, uint64_t dead_after_ms)
     exchange_stay(x);
     log_access(x);
     x->request = NULL;
-    headers_fini(&x->extra);
-    x->protocol->follow(x);
+    drop_extra(x);
+    x->protocol->forget(x);
     x->protocol->set_dead_after(x, dead_after_ms);
+}
+
+/* "METHOD TARGET", or NULL where there is no log, or no memory. */
+static char *log_note(const struct http_message *m)
+{
+    struct buffer note = {0};
+
+    if (!accesslog_enabled())
+        return NULL;
+    buffer_append_str(&note, m->method);
+    buffer_append_byte(&note, ' ');
+    buffer_append_str(&note, m->target);
+    buffer_append_byte(&note, '\0');
+    if (note.failed)
+        buffer_fini(&note);
+    return note.data;
+}
+
+void exchange_park(struct exchange *x)
+{
+    /* Fields that were added may be made of the request's. */
+    if (!x->request_done || x->extra != NULL)
+        return;
+    x->logged = log_note(x->request);
+    x->parked = true;
+    x->protocol->forget(x);
 }
 
 void exchange_set_dead_after(struct exchange *x, uint64_t ms)

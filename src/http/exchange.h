@@ -62,7 +62,7 @@ struct exchange_protocol {
     void (*shut)(struct exchange *x);
     void (*interim)(struct exchange *x, unsigned status,
                     const struct headers *headers);
-    void (*follow)(struct exchange *x);
+    void (*forget)(struct exchange *x); /* the request: it is not needed */
     void (*set_dead_after)(struct exchange *x, uint64_t ms);
     void (*set_prompt)(struct exchange *x);
     void (*read)(struct exchange *x, bool on);
@@ -95,30 +95,41 @@ struct exchange {
     const struct exchange_ops *ops; /* NULL until the handler sets it */
     void *handler;                  /* the handler's */
     const struct service *service;
-    const struct http_message *request; /* until exchange_follow() */
+    union {
+        const struct http_message *request; /* NULL once it follows */
+        char *logged;               /* parked: "METHOD TARGET" for the log; NULL
+                                     * where there is none */
+    };
     LIST_ENTRY(exchange) link;      /* while it stays */
     struct snapshot *snapshot;      /* a reference, or NULL: what the handler's
                                      * settings are part of */
     const void *about;              /* the service's: what of its settings */
     const char *route;              /* for the log: the path as configured */
-    struct headers extra;           /* whoever dispatches: fields of every answer;
-                                     * see exchange_replaces() */
+    struct headers *extra;          /* exchange_add(); NULL: none */
     uint64_t started_us;
     uint64_t sent_bytes;            /* of the body, as the handler wrote it */
     uint16_t status;                /* 0 until the head is sent */
     uint8_t kind;                   /* the service's: how it is answered */
-    bool busy;                      /* made, and not yet finished */
-    bool chunked;                   /* the body is sent in chunks */
-    bool hold_head;                 /* set before exchange_start(): see there */
-    bool is_head;                   /* HEAD: bodies are not sent */
-    bool keep_alive;
-    bool upgraded;
-    bool following;
-    bool staying;                   /* exchange_stay() */
-    bool request_done;              /* its body has been read whole */
-    bool continue_due;              /* the client waits for 100 Continue */
-    bool patient;                   /* the handler's: the body may take as long
+    bool busy : 1;                  /* made, and not yet finished */
+    bool chunked : 1;               /* the body is sent in chunks */
+    bool hold_head : 1;             /* set before exchange_start(): see there */
+    bool is_head : 1;               /* HEAD: bodies are not sent */
+    bool http10 : 1;                /* the client knows neither chunks nor interim
+                                     * answers */
+    bool keep_alive : 1;
+    bool upgraded : 1;
+    bool following : 1;
+    bool parked : 1;                /* exchange_park() */
+    bool staying : 1;               /* exchange_stay() */
+    bool request_done : 1;          /* its body has been read whole */
+    bool continue_due : 1;          /* the client waits for 100 Continue */
+    bool patient : 1;               /* the handler's: the body may take as long
                                      * as it likes */
+    /* The protocol's own. */
+    bool processing : 1;            /* the request's octets are being read */
+    bool paused : 1;                /* exchange_read(): the handler has enough */
+    bool finished : 1;              /* the answer is complete, the request's
+                                     * body perhaps not */
 };
 
 /* Sends the head; or, with x->hold_head, keeps it so that it goes out together
@@ -170,6 +181,10 @@ void exchange_proceed(struct exchange *x);
  * (x->request is NULL) and its memory freed, and x stays.  A client that acknowledges
  * nothing for dead_after_ms is taken for gone. */
 void exchange_follow(struct exchange *x, uint64_t dead_after_ms);
+/* x waits for what may take long: unless the request's body is still being read,
+ * its memory is freed but for what the answer and the log need.  x->request is
+ * not to be used after this. */
+void exchange_park(struct exchange *x);
 /* Another such time. */
 void exchange_set_dead_after(struct exchange *x, uint64_t ms);
 /* What is written is to wait here rather than in the kernel: writes are taken
@@ -189,6 +204,11 @@ size_t exchange_pending(const struct exchange *x);
 size_t exchange_unacked(const struct exchange *x);
 /* The client's address, without port. */
 const char *exchange_peer(const struct exchange *x, char *out, size_t cap);
+
+/* Adds a field to whatever answer x gets, in place of the handler's of that
+ * name (without a value: in place of it there is none).  name and value are
+ * borrowed until the head is sent.  0 or -ENOMEM. */
+int exchange_add(struct exchange *x, struct str name, struct str value);
 
 /* For protocols, which write x->extra behind the handler's own fields: whether
  * a field of this name is left out there, since an extra one stands in its

@@ -12,6 +12,7 @@
 #include "http/answer_head.h"
 #include "http/date.h"
 #include "http/exchange.h"
+#include "http/intake.h"
 #include "http/status.h"
 #include "net/conn.h"
 #include "net/worker.h"
@@ -25,22 +26,14 @@
  * connection lives on; a longer one costs the connection. */
 #define UNWANTED_BODY_MAX (256 * 1024)
 
-/* One client connection and its exchange.  An idle follower has no parser and
- * no input. */
+/* One client connection and its exchange.  What reads requests is there only
+ * while one comes, or is being answered: not between two, and not for those who
+ * listen. */
 struct http1 {
     struct conn conn; /* first: see conn.h */
     struct exchange exchange;
-    struct parser *parser;
-    struct buffer input;     /* read, and not yet parsed */
-    struct buffer head;      /* of an answer, held for what follows at once */
-    const struct service *service;
-    void *guest;             /* the service's: told when we close */
-    size_t unwanted_bytes;
-    uint64_t due_us;         /* the handler's deadline, while the body's is
-                              * set; 0: none */
-    bool processing;         /* process() is on the stack */
-    bool paused;             /* the handler asked us not to read */
-    bool finished;           /* its answer is complete, its body perhaps not */
+    struct intake *intake;
+    void *guest;      /* the service's: told when we close */
 };
 
 static const struct exchange_protocol http1_protocol;
@@ -59,24 +52,34 @@ static struct http1 *of_exchange(const struct exchange *x)
 
 /* ---- what the client is waited for ------------------------------------- */
 
+/* What was read and not yet parsed. */
+static size_t input_len(const struct http1 *h)
+{
+    return h->intake == NULL ? 0 : h->intake->input.len;
+}
+
+static bool in_head(const struct http1 *h)
+{
+    return h->intake != NULL && parser_busy(h->intake->parser);
+}
+
 static void update_reading(struct http1 *h)
 {
-    conn_read(&h->conn, !h->paused && h->input.len < INPUT_MAX);
+    conn_read(&h->conn, !h->exchange.paused && input_len(h) < INPUT_MAX);
 }
 
 /* The deadline of what comes next; a handler whose request has been read sets
  * its own. */
 static void arm_timer(struct http1 *h)
 {
-    const struct service *s = h->service;
+    const struct exchange *x = &h->exchange;
+    const struct service *s = x->service;
 
-    if (h->exchange.busy && h->exchange.request_done)
+    if (x->busy && x->request_done)
         return;
-    if (h->exchange.busy)
-        conn_set_timer(&h->conn, h->paused || h->exchange.patient
-                                     ? 0
-                                     : s->body_ms);
-    else if (h->input.len > 0 || parser_busy(h->parser))
+    if (x->busy)
+        conn_set_timer(&h->conn, x->paused || x->patient ? 0 : s->body_ms);
+    else if (input_len(h) > 0 || in_head(h))
         return; /* set when its first octet came, and not put off by more */
     else
         conn_set_timer(&h->conn, s->idle_ms);
@@ -84,29 +87,37 @@ static void arm_timer(struct http1 *h)
 
 /* ---- the end of an exchange --------------------------------------------- */
 
+/* Takes one where there is none.  False: out of memory. */
+static bool has_intake(struct http1 *h)
+{
+    if (h->intake == NULL)
+        h->intake =
+            intake_take(&request_ops, h, &h->exchange.service->head);
+    return h->intake != NULL;
+}
+
 static void next_request(struct http1 *h)
 {
-    bool keep_alive = h->exchange.keep_alive;
+    struct exchange *x = &h->exchange;
 
-    exchange_end(&h->exchange);
-    h->finished = false;
-    h->paused = false;
-    h->due_us = 0;
-    h->unwanted_bytes = 0;
-    if (!keep_alive) {
+    exchange_end(x);
+    x->finished = false;
+    x->paused = false;
+    if (!x->keep_alive) {
         conn_linger(&h->conn);
         return;
     }
-    parser_next(h->parser);
-    conn_set_timer(&h->conn, h->input.len > 0 ? h->service->head_ms
-                                              : h->service->idle_ms);
+    if (h->intake != NULL)
+        intake_next(h->intake);
+    conn_set_timer(&h->conn, input_len(h) > 0 ? x->service->head_ms
+                                              : x->service->idle_ms);
     update_reading(h);
 }
 
 /* The answer is out.  Goes on to the next request once this one was read. */
 static void settle(struct http1 *h)
 {
-    if (!h->finished || h->conn.dead)
+    if (!h->exchange.finished || h->conn.dead)
         return;
     if (h->exchange.request_done || !h->exchange.keep_alive)
         next_request(h);
@@ -118,22 +129,22 @@ static void tell_drain(struct http1 *h)
 {
     struct exchange *x = &h->exchange;
 
-    if (x->busy && !h->finished && x->ops != NULL && x->ops->drain != NULL)
+    if (x->busy && !x->finished && x->ops != NULL && x->ops->drain != NULL)
         x->ops->drain(x);
 }
 
 static int on_head(void *arg, const struct http_message *request)
 {
     struct http1 *h = arg;
+    struct exchange *x = &h->exchange;
 
     meter_add(METER_requests, 1);
-    exchange_begin(&h->exchange, h->service, request);
-    h->exchange.request_done =
-        !request->chunked && request->length == 0;
+    exchange_begin(x, x->service, request);
+    x->request_done = !request->chunked && request->length == 0;
     conn_set_timer(&h->conn, 0);
-    h->service->dispatch(&h->exchange);
+    x->service->dispatch(x);
     /* Others were told when draining began; this one was still on its way. */
-    if (h->service->draining && !h->conn.dead)
+    if (x->service->draining && !h->conn.dead)
         tell_drain(h);
     return h->conn.dead ? -ECONNABORTED : 0;
 }
@@ -143,28 +154,29 @@ static int on_body(void *arg, const char *data, size_t len)
     struct http1 *h = arg;
     struct exchange *x = &h->exchange;
 
-    if (!h->finished && x->ops != NULL && x->ops->body != NULL) {
+    if (!x->finished && x->ops != NULL && x->ops->body != NULL) {
         x->ops->body(x, data, len);
         return h->conn.dead ? -ECONNABORTED : 0;
     }
-    h->unwanted_bytes += len;
-    if (h->unwanted_bytes <= UNWANTED_BODY_MAX)
+    h->intake->unwanted_bytes += len;
+    if (h->intake->unwanted_bytes <= UNWANTED_BODY_MAX)
         return 0;
     x->keep_alive = false;
-    return h->finished ? -ECONNABORTED : 0;
+    return x->finished ? -ECONNABORTED : 0;
 }
 
 /* The body is there: its deadline makes room for the handler's. */
 static void set_handler_timer(struct http1 *h)
 {
-    uint64_t now_us = clock_now_us();
+    uint64_t now_us, due_us = h->intake->due_us;
 
-    if (h->due_us == 0)
+    if (due_us == 0) {
         conn_set_timer(&h->conn, 0);
-    else
-        conn_set_timer(&h->conn, h->due_us > now_us
-                                     ? (h->due_us - now_us) / 1000 + 1
-                                     : 1);
+        return;
+    }
+    now_us = clock_now_us();
+    conn_set_timer(&h->conn,
+                   due_us > now_us ? (due_us - now_us) / 1000 + 1 : 1);
 }
 
 static int on_end(void *arg)
@@ -172,10 +184,10 @@ static int on_end(void *arg)
     struct http1 *h = arg;
     struct exchange *x = &h->exchange;
 
-    if (!x->request_done && !h->finished)
+    if (!x->request_done && !x->finished)
         set_handler_timer(h);
     x->request_done = true;
-    if (h->finished)
+    if (x->finished)
         return 0;
     if (x->ops != NULL && x->ops->body_end != NULL)
         x->ops->body_end(x);
@@ -216,22 +228,22 @@ static void abandon(struct http1 *h)
 
     if (!x->busy)
         return;
-    if (!h->finished && ops != NULL && ops->gone != NULL)
+    if (!x->finished && ops != NULL && ops->gone != NULL)
         ops->gone(x);
     exchange_end(x);
 }
 
 static void refuse(struct http1 *h)
 {
-    const struct head_fault *fault = parser_fault(h->parser);
+    const struct head_fault fault = *parser_fault(h->intake->parser);
     bool answered = h->exchange.busy && h->exchange.status != 0;
 
-    h->input.len = 0;
+    h->intake->input.len = 0;
     abandon(h);
     if (answered)
         conn_close(&h->conn, true);
     else
-        refuse_connection(h, fault->status, fault->reason);
+        refuse_connection(h, fault.status, fault.reason);
 }
 
 /* ---- feeding ------------------------------------------------------------- */
@@ -240,11 +252,13 @@ static void refuse(struct http1 *h)
  * this one is being answered. */
 static bool may_parse(const struct http1 *h)
 {
-    if (h->conn.dead || h->conn.lingering || h->parser == NULL || h->paused)
+    const struct exchange *x = &h->exchange;
+
+    if (h->conn.dead || h->conn.lingering || x->paused)
         return false;
-    if (!h->exchange.busy)
+    if (!x->busy)
         return conn_pending(&h->conn) <= OUTPUT_MAX;
-    return !h->exchange.request_done;
+    return !x->request_done;
 }
 
 /* Parses what it can of data; returns how much was used. */
@@ -261,9 +275,14 @@ static size_t parse(struct http1 *h, char *data, size_t len)
         }
         if (!may_parse(h))
             break;
-        if (!h->exchange.busy && !parser_busy(h->parser))
-            conn_set_timer(&h->conn, h->service->head_ms);
-        n = parser_feed(h->parser, data + used, len - used);
+        if (!has_intake(h)) {
+            abandon(h);
+            conn_close(&h->conn, true);
+            return len;
+        }
+        if (!h->exchange.busy && !in_head(h))
+            conn_set_timer(&h->conn, h->exchange.service->head_ms);
+        n = parser_feed(h->intake->parser, data + used, len - used);
         if (h->conn.dead || h->conn.lingering)
             return len;
         if (n == -EBADMSG) {
@@ -281,42 +300,41 @@ static size_t parse(struct http1 *h, char *data, size_t len)
     return used;
 }
 
-static void free_parser(struct http1 *h)
+/* Whether nothing is half read, and nothing that was read is needed. */
+static bool intake_idle(const struct http1 *h)
 {
-    parser_free(h->parser);
-    h->parser = NULL;
+    const struct exchange *x = &h->exchange;
+
+    if (input_len(h) > 0 || h->intake->head.len > 0)
+        return false;
+    return x->busy ? x->following || x->parked : !in_head(h);
 }
 
-/* What could not be freed while the parser was calling us. */
+/* Gives back what could not be while the parser was calling us. */
 static void end_processing(struct http1 *h)
 {
-    h->processing = false;
-    if (h->conn.dead || h->exchange.following)
-        free_parser(h);
-    if (h->conn.dead) {
-        buffer_fini(&h->input);
-        buffer_fini(&h->head);
-    }
+    h->exchange.processing = false;
+    if (h->intake != NULL && (h->conn.dead || intake_idle(h)))
+        intake_give(&h->intake);
 }
 
 static void process(struct http1 *h)
 {
-    if (h->processing)
+    if (h->exchange.processing)
         return;
-    h->processing = true;
+    h->exchange.processing = true;
     settle(h);
-    while (h->input.len > 0 && !h->conn.dead && !h->conn.lingering) {
-        size_t used = parse(h, h->input.data, h->input.len);
+    while (input_len(h) > 0 && !h->conn.dead && !h->conn.lingering) {
+        struct buffer *input = &h->intake->input;
+        size_t used = parse(h, input->data, input->len);
 
         if (used == 0)
             break;
-        buffer_drop(&h->input, used);
+        buffer_drop(input, used);
     }
     end_processing(h);
     if (h->conn.dead || h->conn.lingering)
         return;
-    if (h->input.len == 0)
-        buffer_fini(&h->input);
     arm_timer(h);
     update_reading(h);
 }
@@ -324,13 +342,14 @@ static void process(struct http1 *h)
 /* Keeps what cannot be parsed yet. */
 static void keep_input(struct http1 *h, const char *data, size_t len)
 {
-    if (h->exchange.following && h->input.len + len > INPUT_MAX) {
+    if (h->exchange.following && input_len(h) + len > INPUT_MAX) {
         abandon(h); /* it listens: whatever this is, it is not for us */
         conn_close(&h->conn, true);
         return;
     }
-    buffer_append(&h->input, data, len);
-    if (h->input.failed) {
+    if (has_intake(h))
+        buffer_append(&h->intake->input, data, len);
+    if (h->intake == NULL || h->intake->input.failed) {
         abandon(h);
         conn_close(&h->conn, true);
     }
@@ -340,10 +359,10 @@ static void on_data(struct conn *c, char *data, size_t len)
 {
     struct http1 *h = of_conn(c);
 
-    if (h->input.len == 0) {
+    if (input_len(h) == 0) {
         size_t used;
 
-        h->processing = true;
+        h->exchange.processing = true;
         used = parse(h, data, len);
         end_processing(h);
         data += used;
@@ -363,7 +382,7 @@ static void on_eof(struct conn *c)
 {
     struct http1 *h = of_conn(c);
     struct exchange *x = &h->exchange;
-    bool flushing = h->finished || !x->busy;
+    bool flushing = x->finished || !x->busy;
 
     if (!flushing && x->upgraded && x->ops->raw_end != NULL) {
         x->ops->raw_end(x);
@@ -384,7 +403,7 @@ static void on_drained(struct conn *c)
 
     if (!x->busy)
         process(h); /* a request may have waited for this */
-    else if (!h->finished && x->ops != NULL && x->ops->drained != NULL)
+    else if (!x->finished && x->ops != NULL && x->ops->drained != NULL)
         x->ops->drained(x);
 }
 
@@ -398,7 +417,7 @@ static void on_timeout(struct conn *c)
             x->ops->timeout(x);
         return;
     }
-    if (x->busy || h->input.len > 0 || parser_busy(h->parser)) {
+    if (x->busy || input_len(h) > 0 || in_head(h)) {
         bool answered = x->busy && x->status != 0;
 
         abandon(h);
@@ -423,7 +442,7 @@ static void on_drain(struct conn *c)
     struct exchange *x = &h->exchange;
 
     if (!x->busy) {
-        if (h->input.len == 0 && !parser_busy(h->parser))
+        if (input_len(h) == 0 && !in_head(h))
             conn_linger(c);
         return;
     }
@@ -435,12 +454,13 @@ static void on_drain(struct conn *c)
 static void on_closed(struct conn *c)
 {
     struct http1 *h = of_conn(c);
+    const struct service *s = h->exchange.service;
 
     abandon(h);
-    if (!h->processing)
+    if (!h->exchange.processing)
         end_processing(h);
-    if (h->service->closed != NULL)
-        h->service->closed(h->service, h->guest);
+    if (s->closed != NULL)
+        s->closed(s, h->guest);
 }
 
 static const struct conn_ops connection_ops = {
@@ -457,15 +477,12 @@ int http1_accept(int fd, const struct service *service, void *guest)
 {
     struct http1 *h = calloc(1, sizeof(*h));
 
-    if (h != NULL)
-        h->parser = parser_new(HEAD_REQUEST, &request_ops, h, &service->head);
-    if (h == NULL || h->parser == NULL) {
-        free(h);
+    if (h == NULL) {
         close(fd);
         return -ENOMEM;
     }
-    h->service = service;
     h->guest = guest;
+    h->exchange.service = service;
     h->exchange.protocol = &http1_protocol;
     meter_add(METER_connections, 1);
     conn_open(&h->conn, fd, &connection_ops, true, false);
@@ -482,7 +499,7 @@ static bool may_keep_alive(const struct http1 *h, enum exchange_body body)
 
     if (!x->keep_alive || x->service->draining)
         return false;
-    if (body == BODY_STREAM && x->request->minor == 0)
+    if (body == BODY_STREAM && x->http10)
         return false; /* only its end says where it ends */
     if (x->request_done)
         return true;
@@ -494,9 +511,10 @@ static void h1_flush(struct exchange *x)
 {
     struct http1 *h = of_exchange(x);
 
-    if (h->head.len > 0)
-        conn_write(&h->conn, h->head.data, h->head.len);
-    buffer_fini(&h->head);
+    if (h->intake == NULL)
+        return;
+    conn_write(&h->conn, h->intake->head.data, h->intake->head.len);
+    h->intake->head.len = 0;
 }
 
 static void h1_start(struct exchange *x, unsigned status,
@@ -504,17 +522,15 @@ static void h1_start(struct exchange *x, unsigned status,
                      uint64_t length)
 {
     struct http1 *h = of_exchange(x);
-    struct buffer head = {0};
 
     x->keep_alive = may_keep_alive(h, body);
-    answer_head_write(&head, x, status, headers, body, length);
-    if (head.failed) {
+    if (has_intake(h))
+        answer_head_write(&h->intake->head, x, status, headers, body, length);
+    if (h->intake == NULL || h->intake->head.failed) {
         /* The handler is about to write the body: it stays until the loop. */
-        buffer_fini(&head);
         conn_break(&h->conn, ENOMEM);
         return;
     }
-    h->head = head;
     if (!x->hold_head)
         h1_flush(x);
 }
@@ -522,12 +538,13 @@ static void h1_start(struct exchange *x, unsigned status,
 static void h1_write(struct exchange *x, const void *data, size_t len)
 {
     struct http1 *h = of_exchange(x);
+    struct buffer *head = h->intake == NULL ? NULL : &h->intake->head;
     struct iovec iov[4];
     char size[20];
     int n = 0;
 
-    if (h->head.len > 0)
-        iov[n++] = (struct iovec){h->head.data, h->head.len};
+    if (head != NULL && head->len > 0)
+        iov[n++] = (struct iovec){head->data, head->len};
     if (x->chunked)
         iov[n++] = (struct iovec){
             size, (size_t)snprintf(size, sizeof(size), "%zx\r\n", len)};
@@ -535,7 +552,8 @@ static void h1_write(struct exchange *x, const void *data, size_t len)
     if (x->chunked)
         iov[n++] = (struct iovec){(void *)"\r\n", 2};
     conn_write_all(&h->conn, iov, n);
-    buffer_fini(&h->head);
+    if (head != NULL)
+        head->len = 0;
 }
 
 static size_t h1_writev(struct exchange *x, const struct iovec *iov, int n)
@@ -551,14 +569,14 @@ static void h1_finish(struct exchange *x)
     h1_flush(x);
     if (x->chunked)
         conn_write(&h->conn, "0\r\n\r\n", 5);
-    h->finished = true;
-    h->paused = false;
+    x->finished = true;
+    x->paused = false;
     if (x->upgraded || x->following) {
         /* Nothing can follow on this connection: the parser is gone. */
         x->keep_alive = false;
         x->request_done = true;
     }
-    conn_set_timer(&h->conn, x->request_done ? 0 : h->service->body_ms);
+    conn_set_timer(&h->conn, x->request_done ? 0 : x->service->body_ms);
     process(h);
 }
 
@@ -566,24 +584,23 @@ static void h1_fail(struct exchange *x)
 {
     struct http1 *h = of_exchange(x);
 
-    h->finished = true; /* the handler knows */
+    x->finished = true; /* the handler knows */
     conn_close(&h->conn, true);
 }
 
 static void h1_upgrade(struct exchange *x, const struct headers *headers)
 {
     struct http1 *h = of_exchange(x);
-    struct buffer head = {0};
+    struct buffer *head = &h->intake->head; /* there: x->request is in it */
 
-    answer_head_write_upgrade(&head, x, headers);
+    answer_head_write_upgrade(head, x, headers);
     x->upgraded = true;
     x->request_done = true;
     x->keep_alive = false;
-    if (head.failed)
+    if (head->failed)
         conn_break(&h->conn, ENOMEM);
     else
-        conn_write(&h->conn, head.data, head.len);
-    buffer_fini(&head);
+        h1_flush(x);
     process(h);
 }
 
@@ -598,7 +615,7 @@ static void h1_interim(struct exchange *x, unsigned status,
 {
     struct buffer head = {0};
 
-    if (x->request->minor == 0)
+    if (x->http10)
         return;
     answer_head_write_interim(&head, status, headers);
     if (!head.failed) /* it could do without */
@@ -606,13 +623,13 @@ static void h1_interim(struct exchange *x, unsigned status,
     buffer_fini(&head);
 }
 
-static void h1_follow(struct exchange *x)
+static void h1_forget(struct exchange *x)
 {
     struct http1 *h = of_exchange(x);
 
     x->request_done = true; /* a body that it may have is not waited for */
-    if (!h->processing)
-        free_parser(h);
+    if (!x->processing)
+        end_processing(h);
 }
 
 static void h1_set_prompt(struct exchange *x)
@@ -629,9 +646,9 @@ static void h1_read(struct exchange *x, bool on)
 {
     struct http1 *h = of_exchange(x);
 
-    if (h->paused == !on)
+    if (x->paused == !on)
         return;
-    h->paused = !on;
+    x->paused = !on;
     if (on)
         process(h);
     else
@@ -642,9 +659,11 @@ static void h1_set_timer(struct exchange *x, uint64_t delay_ms)
 {
     struct http1 *h = of_exchange(x);
 
-    h->due_us = delay_ms == 0 ? 0 : clock_now_us() + delay_ms * 1000;
     if (x->request_done)
         conn_set_timer(&h->conn, delay_ms);
+    else
+        h->intake->due_us = delay_ms == 0 ? 0
+                                          : clock_now_us() + delay_ms * 1000;
 }
 
 static size_t h1_pending(const struct exchange *x)
@@ -672,7 +691,7 @@ static const struct exchange_protocol http1_protocol = {
     .upgrade = h1_upgrade,
     .shut = h1_shut,
     .interim = h1_interim,
-    .follow = h1_follow,
+    .forget = h1_forget,
     .set_dead_after = h1_set_dead_after,
     .set_prompt = h1_set_prompt,
     .read = h1_read,

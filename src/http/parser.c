@@ -258,8 +258,11 @@ static void begin(struct parser *p)
     struct headers headers = p->message.headers;
 
     headers.count = 0; /* the list is used again */
+    if (p->head.cap > IDLE_HEAD_BYTES)
+        buffer_fini(&p->head);
     p->message = (struct http_message){.headers = headers};
     p->head.len = 0;
+    p->name = p->value = STR_NONE;
     p->state = STATE_HEAD;
     p->in_body = p->complete = false;
     llhttp_init(&p->http,
@@ -281,6 +284,16 @@ struct parser *parser_new(enum head_side side, const struct parser_ops *ops,
     p->limits = limits != NULL ? *limits : head_limits_default;
     begin(p);
     return p;
+}
+
+void parser_lend(struct parser *p, const struct parser_ops *ops, void *arg,
+                 const struct head_limits *limits)
+{
+    p->ops = ops;
+    p->arg = arg;
+    p->limits = *limits;
+    p->head_only = p->may_upgrade = false;
+    begin(p);
 }
 
 void parser_free(struct parser *p)
@@ -311,8 +324,6 @@ void parser_next(struct parser *p)
     /* After an interim answer the one that was asked for is still to come. */
     if (p->message.status >= 200 || p->message.status == 101)
         p->head_only = p->may_upgrade = false;
-    if (p->head.cap > IDLE_HEAD_BYTES)
-        buffer_fini(&p->head);
     begin(p);
 }
 

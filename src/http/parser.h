@@ -56,6 +56,9 @@ struct parser;
  * copied (NULL: the defaults).  NULL when out of memory. */
 struct parser *parser_new(enum head_side side, const struct parser_ops *ops,
                           void *arg, const struct head_limits *limits);
+/* As good as new, for another connection: keeps only its memory. */
+void parser_lend(struct parser *p, const struct parser_ops *ops, void *arg,
+                 const struct head_limits *limits);
 /* NULL is allowed. */
 void parser_free(struct parser *p);
 

@@ -22,7 +22,7 @@
 static void look_again(struct conn *c)
 {
     c->unread = false;
-    poller_again(&c->worker->poller, c->fd, &c->polled);
+    poller_again(&worker_self()->poller, c->fd, &c->polled);
 }
 
 static void set_reading(struct conn *c, bool on)
@@ -61,7 +61,6 @@ void conn_open(struct conn *c, int fd, const struct conn_ops *ops,
 
     assert(w != NULL);
     c->polled.run = on_events;
-    c->worker = w;
     c->fd = fd;
     c->ops = ops;
     c->connecting = connecting;
@@ -84,7 +83,7 @@ static void free_later(struct note *note)
 
 void conn_close(struct conn *c, bool reset)
 {
-    struct worker *w = c->worker;
+    struct worker *w = worker_self();
     const struct linger rst = {1, 0};
 
     if (c->dead)
@@ -253,9 +252,9 @@ void conn_set_timer(struct conn *c, uint64_t delay_ms)
     if (c->dead)
         return;
     if (delay_ms == 0)
-        worker_timer_clear(c->worker, &c->timer);
+        worker_timer_clear(worker_self(), &c->timer);
     else
-        worker_timer_set(c->worker, &c->timer, delay_ms);
+        worker_timer_set(worker_self(), &c->timer, delay_ms);
 }
 
 static void on_broken(struct conn *c, int error)
@@ -347,11 +346,12 @@ static void on_eof(struct conn *c)
  * then it is to be asked again. */
 static bool read_some(struct conn *c, bool ending)
 {
-    ssize_t n = recv(c->fd, c->worker->scratch, WORKER_SCRATCH, 0);
+    char *scratch = worker_self()->scratch;
+    ssize_t n = recv(c->fd, scratch, WORKER_SCRATCH, 0);
 
     if (n > 0) {
         if (!c->lingering)
-            c->ops->data(c, c->worker->scratch, (size_t)n);
+            c->ops->data(c, scratch, (size_t)n);
         return n == WORKER_SCRATCH || ending;
     }
     if (n < 0 && errno == EINTR)

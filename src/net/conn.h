@@ -21,7 +21,6 @@
 
 struct conn;
 struct evbuffer;
-struct worker;
 
 struct conn_ops {
     /* Octets came; data is the worker's scratch, writable, borrowed. */
@@ -48,7 +47,6 @@ struct conn {
         struct timer timer;
         struct note free_note; /* once it is dead */
     };
-    struct worker *worker;
     const struct conn_ops *ops;
     struct evbuffer *out;      /* NULL when nothing is kept */
     int fd;

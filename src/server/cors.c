@@ -56,7 +56,7 @@ static int add_fields(struct exchange *x, const struct cors_settings *c,
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < sizeof(fields) / sizeof(*fields); i++)
-        rc = headers_add(&x->extra, fields[i].name, fields[i].value);
+        rc = exchange_add(x, fields[i].name, fields[i].value);
     return rc;
 }
 

@@ -18,6 +18,7 @@
 #include "feed/source.h"
 #include "http/accesslog.h"
 #include "http/http1.h"
+#include "http/intake.h"
 #include "http/refusal.h"
 #include "modules.h"
 #include "net/address.h"
@@ -133,6 +134,12 @@ static void drain_note(struct note *n)
     drain_part(part);
 }
 
+static void on_thread_end(void)
+{
+    accesslog_thread_end();
+    intake_thread_end();
+}
+
 static int make_part(struct server *s, unsigned index)
 {
     struct server_worker *part = &s->parts[index];
@@ -143,7 +150,7 @@ static int make_part(struct server *s, unsigned index)
         return -1;
     s->workers[index] = part->worker;
     part->worker->round_end = accesslog_flush;
-    part->worker->thread_end = accesslog_thread_end;
+    part->worker->thread_end = on_thread_end;
     part->config = config_ref(s->config);
     part->http = (struct service){
         .dispatch = serve_client,
