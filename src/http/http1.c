@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -22,6 +23,9 @@
 #define INPUT_MAX (64 * 1024)
 /* Answers that a client does not read: beyond this its next request waits. */
 #define OUTPUT_MAX (256 * 1024)
+/* Answers up to this size are put together with others. */
+#define GATHER_MAX (16 * 1024)
+#define EMIT_MAX   3 /* pieces that one write of a body takes */
 /* A request body that nobody wants is read to its end up to here, so that the
  * connection lives on; a longer one costs the connection. */
 #define UNWANTED_BODY_MAX (256 * 1024)
@@ -96,6 +100,37 @@ static bool has_intake(struct http1 *h)
     return h->intake != NULL;
 }
 
+/* Sends what was put together. */
+static void send_output(struct http1 *h)
+{
+    struct buffer *output;
+
+    if (h->intake == NULL)
+        return;
+    output = &h->intake->output;
+    conn_write(&h->conn, output->data, output->len);
+    output->len = 0;
+}
+
+static void gather(struct http1 *h, const struct iovec *iov, int n)
+{
+    struct buffer *output = &h->intake->output;
+
+    for (int i = 0; i < n; i++)
+        buffer_append(output, iov[i].iov_base, iov[i].iov_len);
+    if (output->failed)
+        conn_break(&h->conn, ENOMEM);
+    else if (output->len > OUTPUT_MAX / 4)
+        send_output(h);
+}
+
+/* The connection ends once all that was answered is out. */
+static void linger(struct http1 *h)
+{
+    send_output(h);
+    conn_linger(&h->conn);
+}
+
 static void next_request(struct http1 *h)
 {
     struct exchange *x = &h->exchange;
@@ -104,7 +139,7 @@ static void next_request(struct http1 *h)
     x->finished = false;
     x->paused = false;
     if (!x->keep_alive) {
-        conn_linger(&h->conn);
+        linger(h);
         return;
     }
     if (h->intake != NULL)
@@ -240,6 +275,7 @@ static void refuse(struct http1 *h)
 
     h->intake->input.len = 0;
     abandon(h);
+    send_output(h);
     if (answered)
         conn_close(&h->conn, true);
     else
@@ -291,7 +327,7 @@ static size_t parse(struct http1 *h, char *data, size_t len)
         }
         if (n < 0) {
             abandon(h);
-            conn_linger(&h->conn);
+            linger(h);
             return len;
         }
         used += (size_t)n;
@@ -305,7 +341,7 @@ static bool intake_idle(const struct http1 *h)
 {
     const struct exchange *x = &h->exchange;
 
-    if (input_len(h) > 0 || h->intake->head.len > 0)
+    if (input_len(h) > 0)
         return false;
     return x->busy ? x->following || x->parked : !in_head(h);
 }
@@ -314,6 +350,8 @@ static bool intake_idle(const struct http1 *h)
 static void end_processing(struct http1 *h)
 {
     h->exchange.processing = false;
+    if (!h->conn.dead)
+        send_output(h);
     if (h->intake != NULL && (h->conn.dead || intake_idle(h)))
         intake_give(&h->intake);
 }
@@ -507,14 +545,34 @@ static bool may_keep_alive(const struct http1 *h, enum exchange_body body)
            x->request->length <= UNWANTED_BODY_MAX;
 }
 
+/* Puts octets to what is to be sent while requests are read, so that those
+ * that came together are answered together; sends them otherwise. */
+static void emit(struct http1 *h, const struct iovec *iov, int n)
+{
+    struct buffer *output = h->intake == NULL ? NULL : &h->intake->output;
+    struct iovec all[1 + EMIT_MAX];
+    size_t total = 0;
+
+    for (int i = 0; i < n; i++)
+        total += iov[i].iov_len;
+    if (h->exchange.processing && total < GATHER_MAX && has_intake(h)) {
+        gather(h, iov, n);
+        return;
+    }
+    if (output == NULL || output->len == 0) {
+        conn_write_all(&h->conn, iov, n);
+        return;
+    }
+    all[0] = (struct iovec){output->data, output->len};
+    memcpy(all + 1, iov, (size_t)n * sizeof(*iov));
+    conn_write_all(&h->conn, all, n + 1);
+    output->len = 0;
+}
+
 static void h1_flush(struct exchange *x)
 {
-    struct http1 *h = of_exchange(x);
-
-    if (h->intake == NULL)
-        return;
-    conn_write(&h->conn, h->intake->head.data, h->intake->head.len);
-    h->intake->head.len = 0;
+    if (!x->processing)
+        send_output(of_exchange(x));
 }
 
 static void h1_start(struct exchange *x, unsigned status,
@@ -525,8 +583,9 @@ static void h1_start(struct exchange *x, unsigned status,
 
     x->keep_alive = may_keep_alive(h, body);
     if (has_intake(h))
-        answer_head_write(&h->intake->head, x, status, headers, body, length);
-    if (h->intake == NULL || h->intake->head.failed) {
+        answer_head_write(&h->intake->output, x, status, headers, body,
+                          length);
+    if (h->intake == NULL || h->intake->output.failed) {
         /* The handler is about to write the body: it stays until the loop. */
         conn_break(&h->conn, ENOMEM);
         return;
@@ -537,38 +596,50 @@ static void h1_start(struct exchange *x, unsigned status,
 
 static void h1_write(struct exchange *x, const void *data, size_t len)
 {
-    struct http1 *h = of_exchange(x);
-    struct buffer *head = h->intake == NULL ? NULL : &h->intake->head;
-    struct iovec iov[4];
+    struct iovec iov[EMIT_MAX];
     char size[20];
     int n = 0;
 
-    if (head != NULL && head->len > 0)
-        iov[n++] = (struct iovec){head->data, head->len};
     if (x->chunked)
         iov[n++] = (struct iovec){
             size, (size_t)snprintf(size, sizeof(size), "%zx\r\n", len)};
     iov[n++] = (struct iovec){(void *)data, len};
     if (x->chunked)
         iov[n++] = (struct iovec){(void *)"\r\n", 2};
-    conn_write_all(&h->conn, iov, n);
-    if (head != NULL)
-        head->len = 0;
+    emit(of_exchange(x), iov, n);
 }
 
+/* A head goes out together with the first of what follows. */
 static size_t h1_writev(struct exchange *x, const struct iovec *iov, int n)
 {
-    h1_flush(x);
-    return conn_writev(&of_exchange(x)->conn, iov, n);
+    struct http1 *h = of_exchange(x);
+    struct buffer *output = h->intake == NULL ? NULL : &h->intake->output;
+    struct iovec all[1 + EMIT_MAX];
+    size_t sent, head;
+
+    if (output != NULL && n > EMIT_MAX)
+        send_output(h);
+    if (output == NULL || output->len == 0)
+        return conn_writev(&h->conn, iov, n);
+    head = output->len;
+    all[0] = (struct iovec){output->data, head};
+    memcpy(all + 1, iov, (size_t)n * sizeof(*iov));
+    sent = conn_writev(&h->conn, all, n + 1);
+    output->len = 0;
+    if (sent >= head)
+        return sent - head;
+    conn_write(&h->conn, output->data + sent, head - sent);
+    return 0;
 }
 
 static void h1_finish(struct exchange *x)
 {
     struct http1 *h = of_exchange(x);
+    const struct iovec last = {(void *)"0\r\n\r\n", 5};
 
-    h1_flush(x);
     if (x->chunked)
-        conn_write(&h->conn, "0\r\n\r\n", 5);
+        emit(h, &last, 1);
+    h1_flush(x);
     x->finished = true;
     x->paused = false;
     if (x->upgraded || x->following) {
@@ -591,13 +662,13 @@ static void h1_fail(struct exchange *x)
 static void h1_upgrade(struct exchange *x, const struct headers *headers)
 {
     struct http1 *h = of_exchange(x);
-    struct buffer *head = &h->intake->head; /* there: x->request is in it */
+    struct buffer *output = &h->intake->output; /* x->request is in there, too */
 
-    answer_head_write_upgrade(head, x, headers);
+    answer_head_write_upgrade(output, x, headers);
     x->upgraded = true;
     x->request_done = true;
     x->keep_alive = false;
-    if (head->failed)
+    if (output->failed)
         conn_break(&h->conn, ENOMEM);
     else
         h1_flush(x);
@@ -613,14 +684,15 @@ static void h1_shut(struct exchange *x)
 static void h1_interim(struct exchange *x, unsigned status,
                        const struct headers *headers)
 {
-    struct buffer head = {0};
+    struct http1 *h = of_exchange(x);
 
-    if (x->http10)
+    if (x->http10 || !has_intake(h))
         return;
-    answer_head_write_interim(&head, status, headers);
-    if (!head.failed) /* it could do without */
-        conn_write(&of_exchange(x)->conn, head.data, head.len);
-    buffer_fini(&head);
+    answer_head_write_interim(&h->intake->output, status, headers);
+    if (h->intake->output.failed)
+        conn_break(&h->conn, ENOMEM);
+    else
+        h1_flush(x);
 }
 
 static void h1_forget(struct exchange *x)
@@ -668,7 +740,10 @@ static void h1_set_timer(struct exchange *x, uint64_t delay_ms)
 
 static size_t h1_pending(const struct exchange *x)
 {
-    return conn_pending(&of_exchange(x)->conn);
+    const struct http1 *h = of_exchange(x);
+
+    return conn_pending(&h->conn) +
+           (h->intake == NULL ? 0 : h->intake->output.len);
 }
 
 static size_t h1_unacked(const struct exchange *x)

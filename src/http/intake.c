@@ -28,7 +28,7 @@ static void intake_free(struct intake *in)
 {
     parser_free(in->parser);
     buffer_fini(&in->input);
-    buffer_fini(&in->head);
+    buffer_fini(&in->output);
     free(in);
 }
 
@@ -77,7 +77,7 @@ void intake_give(struct intake **ip)
         return;
     }
     empty(&in->input);
-    empty(&in->head);
+    empty(&in->output);
     in->next = spare;
     spare = in;
     spare_count++;

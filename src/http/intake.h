@@ -1,5 +1,5 @@
 /* intake.h - what it takes to read requests and to begin their answers: a
- * parser, octets that it has not had, a head that is put together.  Most
+ * parser, octets that it has not had, answers not yet sent.  Most
  * connections are idle, or only listen, and have none: it is lent, and given
  * back with all it has grown to, so the next request allocates nothing.
  * A thread's own. */
@@ -12,7 +12,7 @@
 struct intake {
     struct parser *parser;
     struct buffer input;   /* read, and not yet parsed */
-    struct buffer head;    /* of an answer, held for what follows at once */
+    struct buffer output;  /* of answers: to be sent with what follows at once */
     size_t unwanted_bytes; /* of a body that nobody reads */
     uint64_t due_us;       /* the handler's deadline, while the body's is set;
                             * 0: none */
