@@ -24,6 +24,8 @@ struct str {
 struct str str_of(const char *z);
 
 bool str_eq(struct str a, struct str b);
+/* The same of terminated ones; NULL is like NULL alone. */
+bool text_same(const char *a, const char *b);
 /* ASCII letters compare without case, other octets as they are. */
 bool str_eq_nocase(struct str a, struct str b);
 bool str_starts(struct str s, struct str prefix);

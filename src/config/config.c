@@ -42,6 +42,11 @@ static void route_fini(struct route *r)
     free((char *)r->reader.heartbeat_event);
     free((char *)r->source.path);
     free((char *)r->source.subscribe);
+    free((char *)r->source.select);
+    free((char *)r->source.each);
+    free((char *)r->source.cursor);
+    free((char *)r->source.param);
+    free((char *)r->source.from);
     pattern_fini(&r->pattern);
     pattern_fini(&r->channel);
     pattern_fini(&r->source_path);

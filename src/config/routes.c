@@ -218,6 +218,10 @@ static void check_source_names(struct loading *l, const struct node *source,
         fault_in(l, source, r->source.type, "%s%.*s%s is not in the channel "
                  "\"%.80s\"", missing.p[0] == '*' ? "" : "{", STR_ARG(missing),
                  missing.p[0] == '*' ? "" : "}", r->channel_text);
+    /* So that there is something for the first one who asks. */
+    if (text_same(r->source.type, "poll") && node_get(source, "when") == NULL &&
+        !pattern_has_names(&r->channel) && !r->multiplex)
+        r->source.when = WHEN_ALWAYS;
     if (r->source.when == WHEN_ALWAYS && pattern_has_names(&r->channel))
         fault_in(l, source, "when", "\"always\" needs a channel without "
                  "{name}s, not \"%.80s\": nobody tells which to open",
@@ -260,11 +264,6 @@ static void check_duplicate(struct loading *l, const struct node *n,
     buffer_fini(&key);
 }
 
-static bool text_same(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 static bool feeds_same(const struct route *a, const struct route *b)
 {
     const struct source_settings *x = &a->source, *y = &b->source;
@@ -272,6 +271,10 @@ static bool feeds_same(const struct route *a, const struct route *b)
     return text_same(x->type, y->type) && x->backend == y->backend &&
            text_same(x->path, y->path) &&
            text_same(x->subscribe, y->subscribe) &&
+           text_same(x->select, y->select) && text_same(x->each, y->each) &&
+           text_same(x->cursor, y->cursor) && text_same(x->param, y->param) &&
+           text_same(x->from, y->from) && x->every_ms == y->every_ms &&
+           x->wait_ms == y->wait_ms &&
            x->compress == y->compress && x->when == y->when &&
            x->linger_ms == y->linger_ms && x->idle_ms == y->idle_ms &&
            x->backoff_min_ms == y->backoff_min_ms &&

@@ -3,9 +3,11 @@
 
 #include <stdlib.h>
 
+#include "wire/pointer.h"
+
 static const char *const source_names[] = {"publish", "sse", "ndjson",
-                                           "websocket"};
-static const char *const later_sources[] = {"poll", "longpoll", "redis"};
+                                           "websocket", "poll", "longpoll"};
+static const char *const later_sources[] = {"redis"};
 
 static bool is_source_name(const char *name)
 {
@@ -32,7 +34,7 @@ static void read_source_name(struct loading *l, const struct node *n,
         r->source.type = "publish";
     else if (is_later_source(text))
         fault_at(l, n, "source \"%s\" is not supported yet", text);
-    else if (strcmp(text, "sse") == 0 || strcmp(text, "ndjson") == 0)
+    else if (is_source_name(text))
         fault_at(l, n, "\"%s\" needs to be told what to read; write "
                  "{\"%s\": \"BACKEND/PATH\"}", text, text);
     else
@@ -66,6 +68,80 @@ void read_source_compress(struct loading *l, const struct node *n, void *into)
         fault_at(l, n, "goes with \"websocket\" only");
     else
         ((struct route *)into)->source.compress = expect_boolean(l, n);
+}
+
+/* Whether n stands beside a source of one of these types; told where not. */
+static bool goes_with(struct loading *l, const struct node *n, const char *a,
+                      const char *b)
+{
+    if (node_get(n->parent, a) != NULL || node_get(n->parent, b) != NULL)
+        return true;
+    fault_at(l, n, strcmp(a, b) == 0 ? "goes with \"%s\" only"
+                                     : "goes with \"%s\" and \"%s\" only",
+             a, b);
+    return false;
+}
+
+/* A JSON Pointer; NULL after telling. */
+static char *read_pointer(struct loading *l, const struct node *n)
+{
+    const char *text = expect_text(l, n, "\"/results\"");
+
+    if (text == NULL || !goes_with(l, n, "poll", "longpoll"))
+        return NULL;
+    if (pointer_valid(str_of(text)))
+        return copy_text(l, text);
+    fault_at(l, n, "\"%.80s\" is no JSON Pointer (RFC 6901), which is such as "
+             "\"/a/0/b\"", text);
+    return NULL;
+}
+
+void read_select(struct loading *l, const struct node *n, void *into)
+{
+    ((struct route *)into)->source.select = read_pointer(l, n);
+}
+
+void read_each(struct loading *l, const struct node *n, void *into)
+{
+    ((struct route *)into)->source.each = read_pointer(l, n);
+}
+
+/* Text of a long poll that is one word of a URL or a field. */
+static char *read_word(struct loading *l, const struct node *n,
+                       const char *example)
+{
+    const char *text = expect_text(l, n, example);
+
+    if (text == NULL || !goes_with(l, n, "longpoll", "longpoll"))
+        return NULL;
+    for (const char *c = text; *c != '\0'; c++)
+        if (*c <= ' ' || *c >= 0x7f || strchr("#&=:\"<>", *c) != NULL) {
+            fault_at(l, n, "\"%.80s\" has what cannot stand in a name", text);
+            return NULL;
+        }
+    return copy_text(l, text);
+}
+
+void read_cursor_place(struct loading *l, const struct node *n, void *into)
+{
+    char *text = read_word(l, n, "\"/last_seq\"");
+
+    if (text != NULL && *text == '/' && !pointer_valid(str_of(text)))
+        fault_at(l, n, "\"%.80s\" is no JSON Pointer (RFC 6901), which is such "
+                 "as \"/a/0/b\"", text);
+    else if (text != NULL && *text == '\0')
+        fault_at(l, n, "is empty");
+    ((struct route *)into)->source.cursor = text;
+}
+
+void read_param(struct loading *l, const struct node *n, void *into)
+{
+    ((struct route *)into)->source.param = read_word(l, n, "\"since\"");
+}
+
+void read_from(struct loading *l, const struct node *n, void *into)
+{
+    ((struct route *)into)->source.from = read_word(l, n, "\"now\"");
 }
 
 void read_source_publish(struct loading *l, const struct node *n, void *into)
@@ -144,12 +220,23 @@ static void check_source_keys(struct loading *l, const struct node *n)
         if (node_get(n, later_sources[i]) != NULL)
             return; /* told already */
     if (kind == NULL)
-        fault_at(l, n, "needs one of \"sse\", \"ndjson\", \"websocket\" or "
-                 "\"publish\"");
+        fault_at(l, n, "needs one of \"sse\", \"ndjson\", \"websocket\", "
+                 "\"poll\", \"longpoll\" or \"publish\"");
     else if (strcmp(kind->key, "publish") == 0)
         for (const struct node *k = n->first; k != NULL; k = k->next)
             if (k != kind && !is_source_name(k->key))
                 fault_at(l, k, "does not go with \"publish\"");
+}
+
+static void preset_longpoll(struct loading *l, const struct node *n,
+                            struct route *r)
+{
+    if (node_get(n, "longpoll") == NULL)
+        return;
+    if (r->source.cursor == NULL)
+        r->source.cursor = copy_text(l, "/next");
+    if (r->source.param == NULL)
+        r->source.param = copy_text(l, "since");
 }
 
 void read_source(struct loading *l, const struct node *n, void *into)
@@ -165,6 +252,7 @@ void read_source(struct loading *l, const struct node *n, void *into)
         return;
     keys_read(l, n, SCOPE_source, r);
     check_source_keys(l, n);
+    preset_longpoll(l, n, r);
     if (r->source.backoff_min_ms > r->source.backoff_max_ms)
         fault_in(l, n, "backoff", "min is longer than max");
 }

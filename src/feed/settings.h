@@ -50,12 +50,19 @@ struct reader_settings {
 };
 
 struct source_settings {
-    const char *type;          /* "publish", "sse", "ndjson", "websocket" */
+    const char *type;          /* "publish", "sse", and so on */
     const struct backend *backend; /* NULL for publish */
     const char *path;          /* template of the URL's path and query, with
                                 * {name} parts; begins with '/' */
     const char *subscribe;     /* first message of a WebSocket, or NULL */
     bool compress;             /* a WebSocket is offered permessage-deflate */
+    uint64_t every_ms;         /* poll; 0: as the backend says */
+    const char *select;        /* poll, longpoll: JSON Pointer, or NULL */
+    const char *each;          /* the same, in each item: its key; or NULL */
+    const char *cursor;        /* longpoll: "/POINTER", "link" or a field's name */
+    const char *param;         /* the query's name for it */
+    const char *from;          /* the first one, or NULL */
+    uint64_t wait_ms;          /* how long the backend is asked to wait */
     enum source_when when;
     uint64_t linger_ms;        /* stays open after the last reader */
     uint64_t idle_ms;          /* silence upstream before reconnecting; 0: never */

@@ -415,11 +415,6 @@ void source_stop_here(void)
 
 /* ---- another configuration ------------------------------------------------ */
 
-static bool text_same(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 static bool servers_same(const struct backend *a, const struct backend *b)
 {
     if (a->server_count != b->server_count)
@@ -448,6 +443,9 @@ static bool needs_restart(const struct source_settings *a,
 {
     return !servers_same(a->backend, b->backend) ||
            !text_same(a->subscribe, b->subscribe) ||
+           !text_same(a->select, b->select) || !text_same(a->each, b->each) ||
+           !text_same(a->cursor, b->cursor) ||
+           !text_same(a->param, b->param) || a->every_ms != b->every_ms ||
            a->message_bytes != b->message_bytes;
 }
 
@@ -604,6 +602,14 @@ void source_opened(struct source *s)
     become(s, SOURCE_OPEN);
     set_fault(s, NULL);
     log_info("source.open", "%s connection=%u", s->label, s->connections);
+}
+
+void source_answered(struct source *s)
+{
+    s->failures = 0;
+    if (s->run != SOURCE_OPEN)
+        source_opened(s);
+    source_flush(s);
 }
 
 void source_failed(struct source *s, const char *why, uint64_t retry_ms)

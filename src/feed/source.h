@@ -49,6 +49,9 @@ int source_emit(struct source *s, const struct message_parts *parts,
 void source_flush(struct source *s);
 /* The backend answered as it should: a stream is open. */
 void source_opened(struct source *s);
+/* The backend has answered one of many questions: the same, and what has been
+ * gathered is appended. */
+void source_answered(struct source *s);
 /* The stream ended or never began.  The core calls stop(), and start() again
  * after a while: retry_ms (0: no wish) is what the backend asked for. */
 void source_failed(struct source *s, const char *why, uint64_t retry_ms);

@@ -133,16 +133,22 @@ static const struct client_ops upstream_client = {
     .failed = on_failed,
 };
 
-void upstream_write_request(struct buffer *out, const struct source *s,
-                            const struct backend_server *at)
+void upstream_write_target(struct buffer *out, struct str target,
+                           const struct backend_server *at)
 {
     bool v6 = strchr(at->host, ':') != NULL;
 
     buffer_append_str(out, STR("GET "));
-    buffer_append_str(out, source_path(s));
+    buffer_append_str(out, target);
     buffer_printf(out, v6 ? " HTTP/1.1\r\nHost: [%s]:%u\r\n"
                           : " HTTP/1.1\r\nHost: %s:%u\r\n",
                   at->host, at->port);
+}
+
+void upstream_write_request(struct buffer *out, const struct source *s,
+                            const struct backend_server *at)
+{
+    upstream_write_target(out, source_path(s), at);
 }
 
 static void send_request(struct upstream *u, const struct backend_server *at,

@@ -39,7 +39,11 @@ void upstream_stop(struct upstream *u);
 
 /* ---- for those that read otherwise, as well -------------------------------- */
 
-/* Writes a GET's request line for s and the Host of at; other fields follow. */
+/* Writes a GET's request line for target (path and query) and the Host of at;
+ * other fields follow. */
+void upstream_write_target(struct buffer *out, struct str target,
+                           const struct backend_server *at);
+/* The same for the URL of s. */
 void upstream_write_request(struct buffer *out, const struct source *s,
                             const struct backend_server *at);
 /* What source_failed() is told of a client's failure, with its own word for

@@ -20,3 +20,20 @@ void http_date(char out[HTTP_DATE_LEN + 1], uint64_t wall_ms)
              (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
              (unsigned)tm.tm_sec % 100);
 }
+
+bool http_date_parse(struct str text, uint64_t *wall_ms)
+{
+    char copy[HTTP_DATE_LEN + 1];
+    struct tm tm = {0};
+    const char *end;
+
+    if (text.n != HTTP_DATE_LEN)
+        return false;
+    memcpy(copy, text.p, text.n);
+    copy[text.n] = '\0';
+    end = strptime(copy, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+    if (end == NULL || *end != '\0' || tm.tm_year < 70)
+        return false;
+    *wall_ms = (uint64_t)timegm(&tm) * 1000;
+    return true;
+}

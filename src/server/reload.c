@@ -10,11 +10,6 @@
 
 /* ---- readers --------------------------------------------------------------------- */
 
-static bool text_same(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 static bool origins_same(char *const *a, char *const *b)
 {
     if (a == NULL || b == NULL)

@@ -1,5 +1,6 @@
 #include "wire/envelope.h"
 
+#include <limits.h>
 #include <openssl/evp.h>
 
 #include "wire/json.h"
@@ -21,6 +22,24 @@ void base64_append(struct buffer *out, struct str s)
         s.p += n;
         s.n -= n;
     }
+}
+
+bool base64_decode(struct buffer *out, struct str text)
+{
+    size_t padding = 0, begin = out->len;
+
+    if (text.n % 4 != 0 || text.n > INT_MAX ||
+        buffer_reserve(out, text.n / 4 * 3 + 1) < 0)
+        return false;
+    while (padding < 2 && padding < text.n &&
+           text.p[text.n - 1 - padding] == '=')
+        padding++;
+    if (text.n > 0 &&
+        EVP_DecodeBlock((unsigned char *)out->data + begin,
+                        (const unsigned char *)text.p, (int)text.n) < 0)
+        return false;
+    out->len = begin + text.n / 4 * 3 - padding;
+    return true;
 }
 
 /* Year, month and day of a day counted from 1970-01-01.  Years are taken to

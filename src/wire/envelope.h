@@ -43,5 +43,7 @@ enum envelope_kind envelope_kind_of(struct str content_type, struct str data);
 
 /* Appends base64 (RFC 4648 4) of s. */
 void base64_append(struct buffer *out, struct str s);
+/* Appends what text is the base64 of.  False, and nothing: it is none. */
+bool base64_decode(struct buffer *out, struct str text);
 
 #endif

@@ -10,6 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
 
 import penstock as penstock_module  # noqa: E402
 import load                         # noqa: E402
+import servers                      # noqa: E402
 import programs                     # noqa: E402
 from backend import Backend         # noqa: E402
 from raw import wait_for            # noqa: E402, F401
@@ -18,6 +19,7 @@ from raw import wait_for            # noqa: E402, F401
 def pytest_configure(config):
     config.addinivalue_line("markers", "node: needs node and its packages")
     config.addinivalue_line("markers", "chromium: needs Chromium and node")
+    config.addinivalue_line("markers", "nginx: needs nginx")
     config.addinivalue_line("markers", "load: needs the programs of tests/load")
     config.addinivalue_line("markers", "alone: measures, or loads the machine")
     config.addinivalue_line("markers", "slow: takes more than five seconds")
@@ -27,6 +29,7 @@ def pytest_runtest_setup(item):
     """What is missing is skipped; PENSTOCK_NO_SKIP=1 makes it a failure."""
     for name, there in (("node", programs.have_node),
                         ("chromium", programs.have_chromium),
+                        ("nginx", servers.have_nginx),
                         ("load", load.have_load)):
         if item.get_closest_marker(name) and not there():
             skip = pytest.fail if os.environ.get("PENSTOCK_NO_SKIP") else pytest.skip

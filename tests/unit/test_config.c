@@ -371,17 +371,31 @@ static const struct broken {
     /* Sources. */
     {ROUTE("\"path\": \"/a\", \"source\": \"publsh\""),
      "f.json:2: routes[0].source: unknown source \"publsh\"; allowed: publish, "
-     "sse, ndjson, websocket.  Did you mean \"publish\"?\n"},
+     "sse, ndjson, websocket, poll, longpoll.  Did you mean \"publish\"?\n"},
     {ROUTE("\"path\": \"/a\", \"source\": \"redis\""),
      "f.json:2: routes[0].source: source \"redis\" is not supported yet\n"},
     {ROUTE("\"path\": \"/a\", \"source\": \"sse\""),
      "f.json:2: routes[0].source: \"sse\" needs to be told what to read; write "
      "{\"sse\": \"BACKEND/PATH\"}\n"},
-    {SOURCE("\"poll\": \"app/x\""),
-     "f.json:2: routes[0].source.poll: is not supported yet\n"},
+    {SOURCE("\"redis\": \"app/x\""),
+     "f.json:2: routes[0].source.redis: is not supported yet\n"},
+    {SOURCE("\"sse\": \"app/x\", \"select\": \"/a\""),
+     "f.json:2: routes[0].source.select: goes with \"poll\" and \"longpoll\" "
+     "only\n"},
+    {SOURCE("\"poll\": \"app/x\", \"each\": \"id\""),
+     "f.json:2: routes[0].source.each: \"id\" is no JSON Pointer (RFC 6901), "
+     "which is such as \"/a/0/b\"\n"},
+    {SOURCE("\"poll\": \"app/x\", \"cursor\": \"link\""),
+     "f.json:2: routes[0].source.cursor: goes with \"longpoll\" only\n"},
+    {SOURCE("\"longpoll\": \"app/x\", \"cursor\": \"/~\""),
+     "f.json:2: routes[0].source.cursor: \"/~\" is no JSON Pointer (RFC 6901), "
+     "which is such as \"/a/0/b\"\n"},
+    {SOURCE("\"longpoll\": \"app/x\", \"param\": \"a=b\""),
+     "f.json:2: routes[0].source.param: \"a=b\" has what cannot stand in a "
+     "name\n"},
     {SOURCE("\"when\": \"needed\""),
-     "f.json:2: routes[0].source: needs one of \"sse\", \"ndjson\", \"websocket\" or "
-     "\"publish\"\n"},
+     "f.json:2: routes[0].source: needs one of \"sse\", \"ndjson\", "
+     "\"websocket\", \"poll\", \"longpoll\" or \"publish\"\n"},
     {SOURCE("\"sse\": \"app/x\", \"ndjson\": \"app/x\""),
      "f.json:2: routes[0].source.ndjson: is a second source; \"sse\" is there "
      "already\n"},

@@ -1,0 +1,52 @@
+/* fetch.h - one GET of a source's backend whose answer is finite: asks over a
+ * connection from the backend's pool, takes the whole body, and gives the
+ * connection back.  For the source types that ask again and again. */
+#ifndef PENSTOCK_FEED_FETCH_H
+#define PENSTOCK_FEED_FETCH_H
+
+#include "base/buffer.h"
+#include "http/client.h"
+
+struct backend_server;
+struct fetch;
+struct source;
+
+struct fetch_ops {
+    /* The head of the answer, which is forgotten afterwards. */
+    void (*head)(struct fetch *f, const struct http_message *m);
+    /* All of it is here, of whatever final status; body is borrowed.  May
+     * start the next one. */
+    void (*answered)(struct fetch *f, unsigned status, struct str body);
+    /* There is none.  why is static. */
+    void (*failed)(struct fetch *f, const char *why);
+};
+
+/* The first member of a source type's state. */
+struct fetch {
+    struct source *source;
+    const struct fetch_ops *ops;
+    struct client *client;  /* NULL while nothing is asked */
+    const struct backend_server *server;
+    struct buffer request;  /* kept for a second try */
+    struct buffer body;
+    unsigned status;
+    uint64_t wait_ms;       /* what the backend was asked to wait */
+    bool reused;            /* the connection came from the pool */
+    const char *fault;      /* static: the answer is no use */
+};
+
+/* Asks for target (path and query, beginning with '/').  fields: more of them,
+ * each "Name: value\r\n".  wait_ms is added to the backend's
+ * response_timeout.  0 or -ENOMEM; the ops are never called from inside. */
+int fetch_start(struct fetch *f, struct source *s, const struct fetch_ops *ops,
+                struct str target, struct str fields, uint64_t wait_ms);
+/* Breaks off what is asked.  Fine if nothing is. */
+void fetch_stop(struct fetch *f);
+void fetch_fini(struct fetch *f);
+
+/* Retry-After (RFC 9110 10.2.3), seconds or a date, in ms; 0: none. */
+uint64_t fetch_retry_after_ms(const struct http_message *m);
+/* What is wrong with a status that is none of success, for source_failed(). */
+const char *fetch_status_fault(unsigned status);
+
+#endif
