@@ -218,7 +218,7 @@ static void on_head(struct client *c, const struct http_message *m)
     }
     s->open = true;
     watch_silence(s);
-    source_opened(s->source);
+    source_opened(s->source, false);
     if (first != NULL)
         send_frame(s, WS_TEXT, str_of(first));
 }

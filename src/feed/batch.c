@@ -13,6 +13,7 @@ struct filling {
     unsigned messages_max;
     size_t bytes_max;
     enum wire_format format;
+    bool gap;
 };
 
 /* Appends messages while there is room; returns how many. */
@@ -31,6 +32,7 @@ static unsigned fill(struct filling *f, const struct reading *reading)
         if (f->count > 0)
             buffer_append_byte(f->body, ',');
         buffer_append_str(f->body, element);
+        f->gap |= reading->messages[n]->after_gap;
         f->count++;
         n++;
     }
@@ -43,16 +45,16 @@ void batch_take(struct batch *b, struct reader *r,
     struct buffer elements = {0};
     struct filling f = {&elements, 0, settings->batch_messages,
                         settings->batch_bytes,
-                        r->selects ? WIRE_JSON_NAMED : WIRE_JSON};
+                        r->selects ? WIRE_JSON_NAMED : WIRE_JSON, gap};
     bool more = true;
 
-    *b = (struct batch){.gap = gap};
+    *b = (struct batch){.count = 0};
     while (more) {
         struct reading reading;
         unsigned n;
 
         reader_read(r, &reading);
-        b->gap |= reading.missed > 0;
+        f.gap |= reading.missed > 0;
         n = fill(&f, &reading);
         reader_advance(r, &reading, n);
         b->full = n < reading.count;
@@ -60,6 +62,7 @@ void batch_take(struct batch *b, struct reader *r,
         reading_done(&reading);
     }
     b->count = f.count;
+    b->gap = f.gap;
     reader_position(r, b->id);
     envelope_batch_head(&b->body, b->gap);
     buffer_append_str(&b->body, buffer_str(&elements));

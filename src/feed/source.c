@@ -64,6 +64,8 @@ struct source {
     uint64_t *repeats;                         /* ring of hashes, or NULL */
     unsigned repeat_at;
     unsigned repeat_checks;                    /* left after a reconnect */
+    bool emitted;                              /* something, ever */
+    bool gap;                                  /* to be told with the next one */
     _Alignas(16) char bytes[];                 /* state, path, label */
 };
 
@@ -566,6 +568,18 @@ static bool is_repeat(struct source *s, const struct message_parts *parts,
     return false;
 }
 
+static void mark_gap(struct source *s, struct message *m)
+{
+    s->emitted = true;
+    if (!s->gap)
+        return;
+    s->gap = false;
+    m->after_gap = true;
+    meter_add(METER_source_gaps, 1);
+    log_info("source.gap", "%s reason=\"the backend could not be told from "
+             "where to go on\"", s->label);
+}
+
 int source_emit(struct source *s, const struct message_parts *parts,
                 struct str upstream_id)
 {
@@ -579,6 +593,7 @@ int source_emit(struct source *s, const struct message_parts *parts,
     m = message_new(parts);
     if (m == NULL)
         return -ENOMEM;
+    mark_gap(s, m);
     s->batch[s->batch_count++] = m;
     if (s->batch_count == BATCH_MAX)
         source_flush(s);
@@ -595,10 +610,12 @@ void source_flush(struct source *s)
     s->batch_count = 0;
 }
 
-void source_opened(struct source *s)
+void source_opened(struct source *s, bool resumes)
 {
-    if (s->connections++ > 0)
+    if (s->connections++ > 0) {
         s->repeat_checks = REPEATS_MAX;
+        s->gap |= !resumes && s->emitted;
+    }
     become(s, SOURCE_OPEN);
     set_fault(s, NULL);
     log_info("source.open", "%s connection=%u", s->label, s->connections);
@@ -608,7 +625,7 @@ void source_answered(struct source *s)
 {
     s->failures = 0;
     if (s->run != SOURCE_OPEN)
-        source_opened(s);
+        source_opened(s, true);
     source_flush(s);
 }
 

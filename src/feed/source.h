@@ -47,8 +47,10 @@ int source_emit(struct source *s, const struct message_parts *parts,
 /* Appends what source_emit() has gathered: at the end of a read, so that what
  * came together is appended together. */
 void source_flush(struct source *s);
-/* The backend answered as it should: a stream is open. */
-void source_opened(struct source *s);
+/* The backend answered as it should: a stream is open.  resumes: it was told
+ * from where to go on.  Otherwise, from the second time on, messages may be
+ * missing, and readers are told so with the next one. */
+void source_opened(struct source *s, bool resumes);
 /* The backend has answered one of many questions: the same, and what has been
  * gathered is appended. */
 void source_answered(struct source *s);

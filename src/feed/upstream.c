@@ -81,7 +81,7 @@ static void on_head(struct client *c, const struct http_message *m)
     }
     u->streaming = true;
     watch_silence(u);
-    source_opened(u->source);
+    source_opened(u->source, u->resumes);
     u->ops->begin(u);
 }
 
@@ -177,6 +177,7 @@ int upstream_start(struct upstream *u, struct source *s,
     u->source = s;
     u->ops = ops;
     u->streaming = false;
+    u->resumes = last_event_id.n > 0;
     u->client = client_connect(at->host, at->port, backend->connect_ms,
                                &upstream_client, u);
     if (u->client == NULL)

@@ -30,6 +30,7 @@ struct upstream {
     const struct upstream_ops *ops;
     struct client *client; /* NULL while there is none */
     bool streaming;
+    bool resumes;          /* it was told where */
 };
 
 /* For source_type.start and .stop.  last_event_id absent: not sent. */

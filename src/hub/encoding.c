@@ -7,6 +7,7 @@
 #include "base/meter.h"
 #include "hub/cursor.h"
 #include "hub/hub.h"
+#include "wire/json.h"
 #include "wire/sse.h"
 #include "wire/websocket.h"
 
@@ -42,13 +43,24 @@ static struct wire *frame_chunk(struct str body)
     return w;
 }
 
-static struct wire *frame_websocket(unsigned first_octet, struct str body)
+/* before: frames that go out in front of it. */
+static struct wire *frame_websocket(struct str before, unsigned first_octet,
+                                    struct str body)
 {
-    uint8_t head[WS_HEAD_MAX];
-    size_t n = ws_frame_head(head, WS_TEXT, body.n, NULL);
+    struct buffer head = {0};
+    uint8_t own[WS_HEAD_MAX];
+    size_t n = ws_frame_head(own, WS_TEXT, body.n, NULL);
+    struct wire *w = NULL;
 
-    head[0] = (uint8_t)first_octet;
-    return new_wire((struct str){(char *)head, n}, body, STR(""));
+    own[0] = (uint8_t)first_octet;
+    if (before.n == 0)
+        return new_wire((struct str){(char *)own, n}, body, STR(""));
+    buffer_append_str(&head, before);
+    buffer_append(&head, own, n);
+    if (!head.failed)
+        w = new_wire(buffer_str(&head), body, STR(""));
+    buffer_fini(&head);
+    return w;
 }
 
 /* ---- plain ----------------------------------------------------------------- */
@@ -95,6 +107,67 @@ static void write_enveloped_event(struct buffer *b, const struct message *m,
     buffer_fini(&text);
 }
 
+/* The id of m, or, by 1, that of the one before it. */
+static size_t write_id(char out[ID_MAX], const struct message *m, bool named,
+                       uint64_t by)
+{
+    return named ? id_format(out, m->home->hub->order.epoch, m->stamp - by)
+                 : id_format(out, m->epoch, m->seq - by);
+}
+
+/* What readers of any kind are told before a message that has after_gap. */
+static void write_gap(struct buffer *b, const struct message *m, bool named)
+{
+    char from[ID_MAX], to[ID_MAX];
+    struct buffer channels = {0};
+
+    write_id(from, m, named, 1);
+    write_id(to, m, named, 0);
+    if (named) {
+        buffer_append_byte(&channels, '[');
+        json_append_string(&channels, str_of(m->home->name));
+        buffer_append_byte(&channels, ']');
+    }
+    envelope_encode_gap(b, str_of(from), str_of(to), buffer_str(&channels));
+    b->failed |= channels.failed;
+    buffer_fini(&channels);
+}
+
+static void write_gap_event(struct buffer *b, const struct message *m,
+                            bool named)
+{
+    struct buffer data = {0};
+    char id[ID_MAX];
+
+    write_id(id, m, named, 1);
+    write_gap(&data, m, named);
+    sse_encode(b, str_of(id), STR("penstock.gap"), buffer_str(&data));
+    b->failed |= data.failed;
+    buffer_fini(&data);
+}
+
+/* Appends a frame of penstock.v1, if m has something to be told before it. */
+static void write_gap_frame(struct buffer *b, const struct message *m,
+                            enum wire_format plain)
+{
+    struct buffer text = {0};
+
+    if (!m->after_gap || plain == WIRE_WS)
+        return;
+    buffer_append_str(&text, STR("{\"gap\":"));
+    write_gap(&text, m, is_named(plain));
+    buffer_append_byte(&text, '}');
+    ws_encode(b, WS_TEXT, buffer_str(&text));
+    b->failed |= text.failed;
+    buffer_fini(&text);
+}
+
+static bool is_event(enum wire_format plain)
+{
+    return plain == WIRE_SSE || plain == WIRE_SSE_ENVELOPE ||
+           plain == WIRE_SSE_NAMED;
+}
+
 /* Appends what is inside a format's frame, where that is not the data. */
 static void write_body(struct buffer *b, const struct message *m,
                        enum wire_format format)
@@ -102,13 +175,13 @@ static void write_body(struct buffer *b, const struct message *m,
     bool named = is_named(format);
     struct str channel = named ? str_of(m->home->name) : STR_NONE;
     char text[ID_MAX];
-    struct str id = {text, named ? id_format(text, m->home->hub->order.epoch,
-                                             m->stamp)
-                                 : id_format(text, m->epoch, m->seq)};
+    struct str id = {text, write_id(text, m, named, 0)};
 
+    if (is_event(format) && m->after_gap)
+        write_gap_event(b, m, named);
     if (format == WIRE_SSE)
         write_event(b, m, id);
-    else if (format == WIRE_SSE_ENVELOPE || format == WIRE_SSE_NAMED)
+    else if (is_event(format))
         write_enveloped_event(b, m, channel, id);
     else
         write_envelope(b, m, channel, id);
@@ -121,24 +194,28 @@ static unsigned first_octet(const struct message *m, enum wire_format format)
     return WS_FIN | (binary ? WS_BINARY : WS_TEXT);
 }
 
+static struct wire *frame_message(const struct message *m,
+                                  enum wire_format plain, unsigned first,
+                                  struct str body)
+{
+    struct buffer before = {0};
+    struct wire *w = NULL;
+
+    write_gap_frame(&before, m, plain);
+    if (!before.failed)
+        w = frame_websocket(buffer_str(&before), first, body);
+    buffer_fini(&before);
+    return w;
+}
+
 static struct wire *frame(const struct message *m, enum wire_format format,
                           struct str body)
 {
-    switch (format) {
-    case WIRE_JSON:
-    case WIRE_JSON_NAMED:
-        return new_wire(STR(""), body, STR(""));
-    case WIRE_SSE:
-    case WIRE_SSE_ENVELOPE:
-    case WIRE_SSE_NAMED:
+    if (is_event(format))
         return frame_chunk(body);
-    case WIRE_WS:
-    case WIRE_WS_ENVELOPE:
-    case WIRE_WS_NAMED:
-        return frame_websocket(first_octet(m, format), body);
-    default:
-        abort();
-    }
+    if (format == WIRE_JSON || format == WIRE_JSON_NAMED)
+        return new_wire(STR(""), body, STR(""));
+    return frame_message(m, format, first_octet(m, format), body);
 }
 
 static struct wire *encode(const struct message *m, enum wire_format format)
@@ -292,8 +369,8 @@ static struct wire *frame_deflated(const struct message *m,
 
     deflated.n -= DEFLATE_TAIL.n;
     if (deflated.n < body.n)
-        return frame_websocket(first | WS_RSV1, deflated);
-    return frame_websocket(first, body);
+        return frame_message(m, plain, first | WS_RSV1, deflated);
+    return frame_message(m, plain, first, body);
 }
 
 static struct wire *pack(const struct message *m, enum wire_format format,

@@ -43,7 +43,9 @@ struct wire;
  * of the channel that holds it. */
 struct message {
     atomic_uint refs;                    /* (a) 1 at birth, the creator's */
-    enum envelope_kind kind;             /* (i) how data stands in JSON */
+    enum envelope_kind kind : 8;         /* (i) how data stands in JSON */
+    bool after_gap;                      /* (i) what came before may be lost: its
+                                          * wires tell so in front of it */
     uint64_t epoch, seq;                 /* (i) set by history_append */
     uint64_t stamp;                      /* (i) set by channel_append: order.h */
     struct channel *home;                /* (i) the same: where it is; lives as

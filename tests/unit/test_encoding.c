@@ -150,6 +150,23 @@ static void named_ones_tell_the_channel_and_the_place_among_all(void **state)
     message_unref(&m);
 }
 
+static void a_gap_before_it_is_told_in_front_of_it(void **state)
+{
+    struct message *m = held(STR("hi"), STR_NONE, STR_NONE);
+
+    m->after_gap = true;
+    assert_wire(m, WIRE_JSON, false, STR(JSON_TEXT)); /* the batch tells it */
+    assert_wire(m, WIRE_WS, false, STR("\x81\x02hi")); /* nobody could see it */
+    assert_wire(m, WIRE_SSE, false,
+                STR("id: 00000001-6\nevent: penstock.gap\n"
+                    "data: {\"from\":\"00000001-6\",\"to\":\"00000001-7\"}\n\n"
+                    "id: 00000001-7\ndata: hi\n\n"));
+    assert_wire(m, WIRE_WS_ENVELOPE, false,
+                STR("\x81\x2f{\"gap\":{\"from\":\"00000001-6\","
+                    "\"to\":\"00000001-7\"}}" "\x81\x53" JSON_TEXT));
+    message_unref(&m);
+}
+
 static void an_enveloped_event_has_its_type_inside(void **state)
 {
     struct message *m = held(STR("\xff"), STR("say"), STR_NONE);
@@ -343,6 +360,7 @@ int main(void)
         cmocka_unit_test(an_empty_message_is_an_empty_frame),
         cmocka_unit_test(the_envelope_is_a_text_frame_of_json),
         cmocka_unit_test(named_ones_tell_the_channel_and_the_place_among_all),
+        cmocka_unit_test(a_gap_before_it_is_told_in_front_of_it),
         cmocka_unit_test(an_enveloped_event_has_its_type_inside),
         cmocka_unit_test(a_deflated_frame_says_so),
         cmocka_unit_test(what_does_not_shrink_is_a_plain_frame),

@@ -170,7 +170,7 @@ static void more_readers_share_it(void **state)
     struct witness more = {0};
 
     come();
-    source_opened(source);
+    source_opened(source, true);
     witness_join(&more, news, from_now);
     ensure();
     run_notes();
@@ -188,7 +188,7 @@ static void publish_needs_no_source(void **state)
 static void after_the_last_reader_it_lingers(void **state)
 {
     come();
-    source_opened(source);
+    source_opened(source, true);
     go();
     go_on(LINGER_MS - TIMER_TICK_MS);
     assert_int_equal(stops, 0);
@@ -199,7 +199,7 @@ static void after_the_last_reader_it_lingers(void **state)
 static void who_comes_while_it_lingers_keeps_it(void **state)
 {
     come();
-    source_opened(source);
+    source_opened(source, true);
     go();
     go_on(LINGER_MS / 2);
     come();
@@ -214,7 +214,7 @@ static void a_reader_that_comes_later_starts_the_same_one_again(void **state)
 
     come();
     first = source;
-    source_opened(source);
+    source_opened(source, true);
     go();
     go_on(LINGER_MS + SLACK_MS);
     come();
@@ -266,7 +266,7 @@ static void behind_a_deleted_channel_it_stops_and_goes(void **state)
     settings.when = WHEN_ALWAYS;
     ensure();
     run_notes();
-    source_opened(source);
+    source_opened(source, true);
     hub_delete(&hub, STR("news"));
     run_notes();
     go_on(LINGER_MS + SLACK_MS);
@@ -285,7 +285,7 @@ static void a_deleted_channel_gets_none(void **state)
 static void what_it_brings_after_deletion_is_dropped(void **state)
 {
     come();
-    source_opened(source);
+    source_opened(source, true);
     hub_delete(&hub, STR("news"));
     emit("a", NULL);
     assert_int_equal(appended(), 0);
@@ -332,7 +332,7 @@ static void a_message_ends_the_row_of_failures(void **state)
         source_failed(source, "why", 0);
         restarts_after_ms();
     }
-    source_opened(source);
+    source_opened(source, true);
     emit("a", NULL);
     source_failed(source, "why", 0);
     assert_in_range(restarts_after_ms(), BACKOFF_MS / 2, BACKOFF_MS + SLACK_MS);
@@ -342,7 +342,7 @@ static void a_connection_alone_does_not(void **state)
 {
     come();
     for (int i = 0; i < 5; i++) {
-        source_opened(source);
+        source_opened(source, true);
         source_failed(source, "why", 0);
         restarts_after_ms();
     }
@@ -383,7 +383,7 @@ static void nobody_is_left_nothing_is_tried(void **state)
 static void one_that_is_over_is_not_asked_again(void **state)
 {
     come();
-    source_opened(source);
+    source_opened(source, true);
     source_over(source, "204");
     go_on(10 * MOST_MS);
     assert_int_equal(starts, 1);
@@ -408,7 +408,7 @@ static void a_reader_that_goes_does_not_ask_again(void **state)
     struct witness more = {0};
 
     come();
-    source_opened(source);
+    source_opened(source, true);
     witness_join(&more, news, from_now);
     ensure();
     run_notes();
@@ -460,13 +460,13 @@ static void reconnect(void)
 {
     source_failed(source, "why", 0);
     restarts_after_ms();
-    source_opened(source);
+    source_opened(source, true);
 }
 
 static void after_a_reconnect_what_is_repeated_is_dropped(void **state)
 {
     come();
-    source_opened(source);
+    source_opened(source, true);
     emit("a", "1");
     emit("b", "2");
     reconnect();
@@ -478,7 +478,7 @@ static void after_a_reconnect_what_is_repeated_is_dropped(void **state)
 static void before_a_reconnect_nothing_is_a_repeat(void **state)
 {
     come();
-    source_opened(source);
+    source_opened(source, true);
     emit("a", "1");
     emit("a", "1");
     assert_int_equal(appended(), 2);
@@ -487,7 +487,7 @@ static void before_a_reconnect_nothing_is_a_repeat(void **state)
 static void other_data_under_the_same_id_is_no_repeat(void **state)
 {
     come();
-    source_opened(source);
+    source_opened(source, true);
     emit("a", "1");
     reconnect();
     emit("b", "1");
@@ -497,7 +497,7 @@ static void other_data_under_the_same_id_is_no_repeat(void **state)
 static void without_an_id_nothing_is_a_repeat(void **state)
 {
     come();
-    source_opened(source);
+    source_opened(source, true);
     emit("a", NULL);
     reconnect();
     emit("a", NULL);
@@ -509,7 +509,7 @@ static void what_is_long_past_is_no_repeat(void **state)
     char id[16];
 
     come();
-    source_opened(source);
+    source_opened(source, true);
     emit("a", "first");
     for (int i = 0; i < 1024; i++) {
         snprintf(id, sizeof(id), "%d", i);

@@ -1,0 +1,130 @@
+"""A backend that cannot be told from where to go on: what it said while nobody
+listened is lost, and readers are told so; where it can, nothing is."""
+
+import pytest
+
+from backend import Feed
+from clients import TRANSPORTS, WsClient, reader
+from raw import wait_for
+
+every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+QUICK = {"min": "10ms", "max": "30ms"}
+
+
+def config(backend, kind, **keys):
+    return {"backends": {"app": backend.url}, "routes": [
+        {"path": "/all", "multiplex": True},
+        {"path": "/n", "source": {kind: "app/n", "backoff": QUICK,
+                                  "when": "always"}, **keys}]}
+
+
+class Stream:
+    """A feed without ids over NDJSON or SSE; cut() drops its readers."""
+
+    def __init__(self, backend, kind):
+        self.feed = Feed(resume=False)
+        self.kind = kind
+        self.server = backend(self.handle)
+
+    def handle(self, request, conn):
+        sse = self.kind == "sse"
+        conn.start_chunked(200, {"Content-Type": "text/event-stream" if sse
+                                 else "application/x-ndjson"})
+        for _, _, data in self.feed.follow(conn, len(self.feed.messages)):
+            conn.chunk(f"data: {data}\n\n" if sse else f"{data}\n")
+
+    def cut(self):
+        """They come back, having missed what was said in between."""
+        self.server.kill()
+        self.feed.add('"missed"')
+        wait_for(lambda: self.feed.readers == 0)
+        self.server.restart()
+        wait_for(lambda: self.feed.readers == 1)
+
+
+@pytest.fixture(params=["ndjson", "sse"])
+def stream(request, backend):
+    return Stream(backend, request.param)
+
+
+@every_transport
+@pytest.mark.parametrize("path", ["/n", "/all?channel=n"])
+def test_a_reconnect_without_a_place_is_a_gap_before_the_next_message(
+        penstock, stream, transport, path):
+    p = penstock(config(stream.server, stream.kind))
+    wait_for(lambda: stream.feed.readers == 1)
+    enveloped = {"enveloped": True} if transport == "sse" and "?" in path else {}
+    with reader(transport, p, path, **enveloped).connect() as r:
+        stream.feed.add("1")
+        first = r.read(1)[0]
+        assert (first[2], r.gaps) == ("1", 0)
+        stream.cut()
+        assert r.nothing(0.1) and r.gaps == 0
+        stream.feed.add("2")
+        stream.feed.add("3")
+        second = r.read(2)
+        assert [m[2] for m in second] == ["2", "3"]
+        assert r.gaps == 1
+        if transport in ("sse", "websocket"):
+            assert (r.gap["from"], r.gap["to"]) == (first[0], second[0][0])
+            assert r.gap.get("channels") == (["n"] if "?" in path else None)
+    assert p.metric("source_gaps_total") == 1
+
+
+@every_transport
+def test_whoever_resumes_before_it_is_told_and_after_it_is_not(
+        penstock, stream, transport):
+    p = penstock(config(stream.server, stream.kind))
+    wait_for(lambda: stream.feed.readers == 1)
+    with reader(transport, p, "/n").connect() as r:
+        stream.feed.add("1")
+        before = r.read(1)[0][0]
+    stream.cut()
+    stream.feed.add("2")
+    stream.feed.add("3")
+    wait_for(lambda: p.channel("n")["messages"] == 3)
+    with reader(transport, p, "/n").connect(before) as r:
+        after = r.read(2)[0][0]
+        assert r.gaps == 1
+    with reader(transport, p, "/n").connect(after) as r:
+        assert r.read(1)[0][2] == "3"
+        assert r.gaps == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "deflate"}])
+def test_a_plain_websocket_is_not_cut_by_what_it_cannot_be_told(
+        penstock, stream, options):
+    p = penstock(config(stream.server, stream.kind, compress={"min": "0B"}))
+    wait_for(lambda: stream.feed.readers == 1)
+    with WsClient(p, "/n", protocol=None, **options).connect() as plain, \
+            WsClient(p, "/n", **options).connect() as told:
+        stream.feed.add("1")
+        assert plain.recv() == "1" and told.read(1)
+        stream.cut()
+        stream.feed.add('"' + "2" * 100 + '"')
+        assert plain.recv() == '"' + "2" * 100 + '"'
+        assert told.read(1) and told.gaps == 1
+
+
+def test_a_stream_with_ids_goes_on_without_one(penstock, backend):
+    feed = Feed()
+    b = backend(feed.sse)
+    p = penstock(config(b, "sse"))
+    wait_for(lambda: feed.readers == 1)
+    with reader("websocket", p, "/n").connect() as r:
+        feed.add("1")
+        assert r.read(1)
+        b.kill()
+        feed.add("2")
+        b.restart()
+        assert [m[2] for m in r.read(1)] == ["2"]
+        assert r.gaps == 0
+
+
+def test_nothing_is_told_where_nothing_had_been_said(penstock, stream):
+    p = penstock(config(stream.server, stream.kind))
+    wait_for(lambda: stream.feed.readers == 1)
+    with reader("websocket", p, "/n").connect() as r:
+        stream.cut()
+        stream.feed.add("1")
+        assert r.read(1) and r.gaps == 0
