@@ -303,6 +303,7 @@ static size_t parse(struct http1 *h, char *data, size_t len)
     size_t used = 0;
 
     while (used < len) {
+        bool begins;
         ssize_t n;
 
         if (h->exchange.upgraded) {
@@ -316,11 +317,13 @@ static size_t parse(struct http1 *h, char *data, size_t len)
             conn_close(&h->conn, true);
             return len;
         }
-        if (!h->exchange.busy && !in_head(h))
-            conn_set_timer(&h->conn, h->exchange.service->head_ms);
+        begins = !h->exchange.busy && !in_head(h);
         n = parser_feed(h->intake->parser, data + used, len - used);
         if (h->conn.dead || h->conn.lingering)
             return len;
+        /* Not put off by what comes later; most heads come whole. */
+        if (begins && !h->exchange.busy && in_head(h))
+            conn_set_timer(&h->conn, h->exchange.service->head_ms);
         if (n == -EBADMSG) {
             refuse(h);
             return len;

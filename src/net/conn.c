@@ -22,7 +22,7 @@
 static void look_again(struct conn *c)
 {
     c->unread = false;
-    poller_again(&worker_self()->poller, c->fd, &c->polled);
+    poller_set(&worker_self()->poller, c->fd, &c->polled, POLLER_EDGES);
 }
 
 static void set_reading(struct conn *c, bool on)
@@ -72,7 +72,7 @@ void conn_open(struct conn *c, int fd, const struct conn_ops *ops,
     c->reading = reading && !connecting;
     c->writing = connecting;
     /* Where the kernel has no memory for it, its deadline is all it gets. */
-    poller_add(&w->poller, fd, &c->polled);
+    poller_add(&w->poller, fd, &c->polled, POLLER_EDGES);
 }
 
 /* Nothing is freed inside its own callback, but when the round is over. */
@@ -175,7 +175,7 @@ size_t conn_writev(struct conn *c, const struct iovec *iov, int n)
     while (sent < 0 && errno == EINTR);
     if (sent < 0) {
         /* The kernel tells of it once: SO_ERROR is clear after this. */
-        c->error = errno == EAGAIN ? 0 : errno;
+        c->error = errno == EAGAIN ? 0 : (int16_t)errno;
         sent = 0;
     }
     if (c->error != 0)
@@ -189,7 +189,7 @@ void conn_break(struct conn *c, int error)
 {
     if (c->dead)
         return;
-    c->error = error;
+    c->error = (int16_t)error;
     shutdown(c->fd, SHUT_RDWR);
     expect_break(c);
 }
@@ -265,12 +265,20 @@ static void on_broken(struct conn *c, int error)
         c->ops->broken(c, error);
 }
 
-static void finish_connect(struct conn *c)
+/* What the kernel has to say of it. */
+static int16_t take_error(struct conn *c)
 {
     int error = 0;
     socklen_t len = sizeof(error);
 
     getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    return (int16_t)error;
+}
+
+static void finish_connect(struct conn *c)
+{
+    int error = take_error(c);
+
     if (error != 0) {
         on_broken(c, error);
         return;
@@ -303,17 +311,15 @@ static void flush(struct conn *c)
         sent = evbuffer_write(c->out, c->fd);
     while (sent > 0 && conn_pending(c) > 0);
     if (sent < 0 && errno != EAGAIN && errno != EINTR)
-        c->error = errno;
+        c->error = (int16_t)errno;
 }
 
 static void on_writable(struct conn *c)
 {
-    socklen_t len = sizeof(c->error);
-
     if (conn_pending(c) > 0)
         flush(c);
     else if (c->error == 0)
-        getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &c->error, &len);
+        c->error = take_error(c);
     if (c->error != 0) {
         break_off(c);
         return;
@@ -402,6 +408,22 @@ static void on_events(struct polled *polled, uint32_t events)
         c->unread = true;
 }
 
+/* inet_ntop() prints with printf(), and this is done for each request that is
+ * passed on. */
+static void format_v4(const uint8_t octets[4], char *out)
+{
+    for (int i = 0; i < 4; i++) {
+        unsigned n = octets[i];
+
+        if (n >= 100)
+            *out++ = (char)('0' + n / 100);
+        if (n >= 10)
+            *out++ = (char)('0' + n / 10 % 10);
+        *out++ = (char)('0' + n % 10);
+        *out++ = i < 3 ? '.' : '\0';
+    }
+}
+
 static const char *format_address(const struct sockaddr_storage *a,
                                   bool with_port, char *out, size_t cap)
 {
@@ -409,10 +431,11 @@ static const char *format_address(const struct sockaddr_storage *a,
     const struct sockaddr_in6 *v6 = (const void *)a;
     char host[INET6_ADDRSTRLEN] = "";
 
-    if (a->ss_family == AF_INET) {
+    if (a->ss_family == AF_INET && !with_port && cap >= INET_ADDRSTRLEN) {
+        format_v4((const uint8_t *)&v4->sin_addr, out);
+    } else if (a->ss_family == AF_INET) {
         inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-        snprintf(out, cap, with_port ? "%s:%u" : "%s", host,
-                 ntohs(v4->sin_port));
+        snprintf(out, cap, "%s:%u", host, ntohs(v4->sin_port));
     } else if (a->ss_family == AF_INET6) {
         inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
         snprintf(out, cap, with_port ? "[%s]:%u" : "%s", host,
@@ -423,23 +446,35 @@ static const char *format_address(const struct sockaddr_storage *a,
     return out;
 }
 
-static const char *peer(const struct conn *c, bool with_port, char *out,
-                        size_t cap)
+static void ask_peer(const struct conn *c, struct sockaddr_storage *a)
 {
-    struct sockaddr_storage a = {0};
-    socklen_t len = sizeof(a);
+    socklen_t len = sizeof(*a);
 
-    if (getpeername(c->fd, (struct sockaddr *)&a, &len) < 0)
-        a.ss_family = AF_UNSPEC;
-    return format_address(&a, with_port, out, cap);
+    if (getpeername(c->fd, (struct sockaddr *)a, &len) < 0)
+        a->ss_family = AF_UNSPEC;
 }
 
 const char *conn_peer(const struct conn *c, char *out, size_t cap)
 {
-    return peer(c, true, out, cap);
+    struct sockaddr_storage a = {0};
+
+    ask_peer(c, &a);
+    return format_address(&a, true, out, cap);
 }
 
-const char *conn_peer_host(const struct conn *c, char *out, size_t cap)
+/* Each request of a connection that is kept alive may ask for it. */
+const char *conn_peer_host(struct conn *c, char *out, size_t cap)
 {
-    return peer(c, false, out, cap);
+    struct sockaddr_storage a = {0};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&a;
+
+    if (c->peer4 == 0) {
+        ask_peer(c, &a);
+        if (a.ss_family == AF_INET)
+            c->peer4 = v4->sin_addr.s_addr;
+    } else {
+        v4->sin_family = AF_INET;
+        v4->sin_addr.s_addr = c->peer4;
+    }
+    return format_address(&a, false, out, cap);
 }

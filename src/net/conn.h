@@ -50,8 +50,9 @@ struct conn {
     const struct conn_ops *ops;
     struct evbuffer *out;      /* NULL when nothing is kept */
     int fd;
-    int error;                 /* of a write; what can be read still is */
+    uint32_t peer4;            /* its address of version 4, once asked for */
     uint32_t unacked_seen;     /* while lingering: when the timer was set */
+    int16_t error;             /* of a write; what can be read still is */
     bool reading : 1;          /* the owner wants what comes */
     bool unread : 1;           /* something came while it did not */
     bool writing : 1;          /* the socket is full */
@@ -110,6 +111,6 @@ void conn_set_timer(struct conn *c, uint64_t delay_ms);
 /* "127.0.0.1:1234" or "[::1]:1234" of the other end; "unix" otherwise. */
 const char *conn_peer(const struct conn *c, char *out, size_t cap);
 /* The same without the port. */
-const char *conn_peer_host(const struct conn *c, char *out, size_t cap);
+const char *conn_peer_host(struct conn *c, char *out, size_t cap);
 
 #endif

@@ -1,7 +1,6 @@
 #include "net/listener.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -26,8 +25,8 @@
 #define UNSENT_MAX (128 * 1024)
 
 struct listener {
+    struct polled polled; /* first */
     struct worker *worker;
-    struct event *event;
     struct timer pause;
     int fd;
     listener_accept_fn *accept;
@@ -117,12 +116,12 @@ static void resume(struct timer *t)
     struct listener *l =
         (struct listener *)((char *)t - offsetof(struct listener, pause));
 
-    event_add(l->event, NULL);
+    poller_set(&l->worker->poller, l->fd, &l->polled, EPOLLIN);
 }
 
 static void pause_for(struct listener *l, uint64_t ms)
 {
-    event_del(l->event);
+    poller_set(&l->worker->poller, l->fd, &l->polled, 0);
     worker_timer_set(l->worker, &l->pause, ms);
 }
 
@@ -139,12 +138,12 @@ static bool may_accept(struct listener *l)
     return wait_us == 0;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static void on_readable(struct polled *polled, uint32_t events)
 {
-    struct listener *l = arg;
+    struct listener *l = (struct listener *)polled;
 
     for (int i = 0; i < ACCEPT_MAX && may_accept(l); i++) {
-        int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int client = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (client >= 0) {
             if (l->rate != NULL)
@@ -177,9 +176,8 @@ struct listener *listener_new(struct worker *w, int fd,
     l->starved = starved;
     l->arg = arg;
     l->pause.fire = resume;
-    l->event =
-        event_new(w->base, fd, EV_READ | EV_PERSIST, on_readable, l);
-    if (l->event == NULL || event_add(l->event, NULL) < 0) {
+    l->polled.run = on_readable;
+    if (poller_add(&w->poller, fd, &l->polled, EPOLLIN) < 0) {
         listener_free(l);
         return NULL;
     }
@@ -207,8 +205,6 @@ void listener_free(struct listener *l)
     if (l == NULL)
         return;
     worker_timer_clear(l->worker, &l->pause);
-    if (l->event != NULL)
-        event_free(l->event);
     close(l->fd);
     free(l);
 }

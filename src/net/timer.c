@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#define LOOK_AHEAD 50 /* slots, a second's worth */
+
 static uint64_t tick_of(uint64_t us)
 {
     return us / (TIMER_TICK_MS * 1000);
@@ -47,6 +49,18 @@ void timer_clear(struct wheel *w, struct timer *t)
         return;
     unlink_timer(t);
     w->count--;
+}
+
+int wheel_wait_ms(const struct wheel *w, uint64_t now_us)
+{
+    uint64_t next = w->tick + 1, due_us;
+
+    if (w->count == 0)
+        return -1;
+    while (next < w->tick + LOOK_AHEAD && w->slots[next % TIMER_SLOTS] == NULL)
+        next++;
+    due_us = next * TIMER_TICK_MS * 1000;
+    return due_us <= now_us ? 0 : (int)((due_us - now_us + 999) / 1000);
 }
 
 /* Moves a slot's timers to a list of its own first: what they do when they

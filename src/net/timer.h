@@ -1,5 +1,5 @@
 /* timer.h - deadlines on a shared wheel: setting one is a list insertion, and
- * one libevent timer per worker turns it.  Resolution TIMER_TICK_MS; a timer
+ * its worker turns it after each round of events.  Resolution TIMER_TICK_MS; a timer
  * never fires early.  A worker's own. */
 #ifndef PENSTOCK_NET_TIMER_H
 #define PENSTOCK_NET_TIMER_H
@@ -29,6 +29,10 @@ struct wheel {
 void wheel_init(struct wheel *w, uint64_t now_us);
 /* Fires what is due. */
 void wheel_turn(struct wheel *w, uint64_t now_us);
+
+/* How long nothing can be due, in milliseconds: up to the next timer, or about a
+ * second where none is that near; -1 where none is set. */
+int wheel_wait_ms(const struct wheel *w, uint64_t now_us);
 
 /* (Re)sets t to fire delay_ms from now. */
 void timer_set(struct wheel *w, struct timer *t, uint64_t now_us,

@@ -36,32 +36,20 @@ static void run_notes(struct note *notes)
     }
 }
 
-/* What this round of events left to do, which what closed in it is part of:
- * nothing is freed inside its own callback. */
+/* Notes, and what this round of events left to do, which what closed in it is
+ * part of: nothing is freed inside its own callback, nor before the others of
+ * the round have run. */
 static void finish_round(struct worker *w)
 {
+    run_notes(mailbox_take(&w->mailbox));
     run_notes(mailbox_take(&w->local));
     if (w->round_end != NULL)
         w->round_end();
 }
 
-static void on_wake(evutil_socket_t fd, short what, void *arg)
+/* It has only to end the wait.  It is told of by edges, so it is never read. */
+static void on_wake(struct polled *polled, uint32_t events)
 {
-    struct worker *w = arg;
-    uint64_t n;
-
-    if (read(fd, &n, sizeof(n)) < 0)
-        assert(errno == EAGAIN);
-    run_notes(mailbox_take(&w->mailbox));
-}
-
-static void on_tick(evutil_socket_t fd, short what, void *arg)
-{
-    struct worker *w = arg;
-
-    wheel_turn(&w->wheel, clock_now_us());
-    if (w->wheel.count == 0)
-        event_del(w->tick_event);
 }
 
 struct worker *worker_new(unsigned index, void *owner)
@@ -73,20 +61,14 @@ struct worker *worker_new(unsigned index, void *owner)
     w->index = index;
     w->owner = owner;
     LIST_INIT(&w->conns);
+    w->wake.run = on_wake;
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    w->base = event_base_new();
     w->scratch = malloc(WORKER_SCRATCH);
-    w->poller.fd = -1;
-    if (w->wake_fd < 0 || w->base == NULL || w->scratch == NULL ||
-        poller_init(&w->poller, w->base) < 0)
-        goto fail;
     wheel_init(&w->wheel, clock_now_us());
-    w->wake_event =
-        event_new(w->base, w->wake_fd, EV_READ | EV_PERSIST, on_wake, w);
-    w->tick_event = event_new(w->base, -1, EV_PERSIST, on_tick, w);
-    if (w->wake_event == NULL || w->tick_event == NULL ||
-        event_add(w->wake_event, NULL) < 0)
+    if (poller_init(&w->poller) < 0 || w->wake_fd < 0 || w->scratch == NULL ||
+        poller_add(&w->poller, w->wake_fd, &w->wake, EPOLLIN | EPOLLET) < 0)
         goto fail;
+    w->base = w->poller.base;
     return w;
 
 fail:
@@ -104,9 +86,10 @@ static void *worker_main(void *arg)
     snprintf(name, sizeof(name), "worker-%u", w->index);
     pthread_setname_np(pthread_self(), name);
     while (!w->stopping) {
-        int flags = w->local.top != NULL ? EVLOOP_NONBLOCK : EVLOOP_ONCE;
-
-        event_base_loop(w->base, flags);
+        poller_run(&w->poller, w->local.top != NULL
+                                   ? 0
+                                   : wheel_wait_ms(&w->wheel, clock_now_us()));
+        wheel_turn(&w->wheel, clock_now_us());
         finish_round(w);
     }
     finish_round(w);
@@ -149,15 +132,9 @@ void worker_free(struct worker *w)
     while ((late = mailbox_take(&w->local)) != NULL ||
            (late = mailbox_take(&w->mailbox)) != NULL)
         run_notes(late);
-    if (w->wake_event != NULL)
-        event_free(w->wake_event);
-    if (w->tick_event != NULL)
-        event_free(w->tick_event);
-    poller_fini(&w->poller);
     if (w->dns != NULL)
         evdns_base_free(w->dns, 0);
-    if (w->base != NULL)
-        event_base_free(w->base);
+    poller_fini(&w->poller);
     if (w->wake_fd >= 0)
         close(w->wake_fd);
     free(w->scratch);
@@ -188,11 +165,7 @@ struct evdns_base *worker_dns(struct worker *w)
 
 void worker_timer_set(struct worker *w, struct timer *t, uint64_t delay_ms)
 {
-    const struct timeval tick = {0, TIMER_TICK_MS * 1000};
-
     timer_set(&w->wheel, t, clock_now_us(), delay_ms);
-    if (w->wheel.count == 1 && !event_pending(w->tick_event, EV_TIMEOUT, NULL))
-        event_add(w->tick_event, &tick);
 }
 
 void worker_timer_clear(struct worker *w, struct timer *t)

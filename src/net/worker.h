@@ -11,7 +11,6 @@
 #include "net/timer.h"
 
 struct conn;
-struct event;
 struct event_base;
 struct evdns_base;
 
@@ -19,13 +18,13 @@ struct evdns_base;
 
 struct worker {
     unsigned index;
-    struct event_base *base;
-    struct poller poller;         /* the connections' sockets */
+    struct poller poller;
+    struct event_base *base;      /* the poller's: for libraries */
     struct evdns_base *dns;       /* NULL until first asked for */
     pthread_t thread;
-    struct mailbox mailbox;
+    struct mailbox mailbox;       /* its notes run at the end of a round */
     int wake_fd;                  /* an eventfd */
-    struct event *wake_event, *tick_event;
+    struct polled wake;
     struct wheel wheel;
     struct mailbox local;         /* notes from this worker itself */
     char *scratch;                /* WORKER_SCRATCH octets for reading into */
