@@ -47,6 +47,17 @@ void buffer_append_byte(struct buffer *b, char c)
     buffer_append(b, &c, 1);
 }
 
+void buffer_append_u64(struct buffer *b, uint64_t n)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+
+    do
+        digits[--at] = (char)('0' + n % 10);
+    while ((n /= 10) > 0);
+    buffer_append(b, digits + at, sizeof(digits) - at);
+}
+
 void buffer_printf(struct buffer *b, const char *format, ...)
 {
     va_list args;

@@ -21,6 +21,8 @@ int buffer_reserve(struct buffer *b, size_t more);
 void buffer_append(struct buffer *b, const void *data, size_t len);
 void buffer_append_str(struct buffer *b, struct str s);
 void buffer_append_byte(struct buffer *b, char c);
+/* In decimal. */
+void buffer_append_u64(struct buffer *b, uint64_t n);
 void buffer_printf(struct buffer *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Appends s as UTF-8, with U+FFFD for what is none: one for every octet that

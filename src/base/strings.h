@@ -21,13 +21,20 @@ struct str {
 #define STR_ARG(s) (int)(s).n, (s).p
 
 /* The slice of a terminated string; absent for NULL. */
-struct str str_of(const char *z);
+static inline struct str str_of(const char *z)
+{
+    return (struct str){z, z == NULL ? 0 : strlen(z)};
+}
 
 bool str_eq(struct str a, struct str b);
 /* The same of terminated ones; NULL is like NULL alone. */
 bool text_same(const char *a, const char *b);
+bool str_same_nocase(const char *a, const char *b, size_t n);
 /* ASCII letters compare without case, other octets as they are. */
-bool str_eq_nocase(struct str a, struct str b);
+static inline bool str_eq_nocase(struct str a, struct str b)
+{
+    return a.n == b.n && str_same_nocase(a.p, b.p, a.n);
+}
 bool str_starts(struct str s, struct str prefix);
 
 /* Drops SP and HTAB at both ends (RFC 9110 5.6.3, OWS). */

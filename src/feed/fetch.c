@@ -28,7 +28,7 @@ static void wait_for_answer(struct fetch *f)
 static int ask(struct fetch *f, bool fresh)
 {
     const struct backend_server *at = f->server;
-    struct client *c = fresh ? NULL : backend_take(at);
+    struct client *c = fresh ? NULL : backend_take(at, false);
 
     f->reused = c != NULL;
     f->fault = NULL;

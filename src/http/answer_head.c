@@ -4,6 +4,18 @@
 #include "http/date.h"
 #include "http/status.h"
 
+/* What a head takes as a rule, so that its buffer need not grow. */
+#define HEAD_BYTES 500
+
+static void write_status(struct buffer *head, unsigned status)
+{
+    buffer_append_str(head, STR("HTTP/1.1 "));
+    buffer_append_u64(head, status);
+    buffer_append_byte(head, ' ');
+    buffer_append_str(head, str_of(status_reason(status)));
+    buffer_append_str(head, STR("\r\n"));
+}
+
 /* The Date line changes once a second. */
 static struct str date_line(void)
 {
@@ -26,8 +38,9 @@ static void write_framing(struct buffer *head, struct exchange *x,
                           uint64_t length)
 {
     if (body == BODY_LENGTH) {
-        buffer_printf(head, "Content-Length: %llu\r\n",
-                      (unsigned long long)length);
+        buffer_append_str(head, STR("Content-Length: "));
+        buffer_append_u64(head, length);
+        buffer_append_str(head, STR("\r\n"));
     } else if (body == BODY_STREAM && !x->http10) {
         x->chunked = !x->is_head;
         buffer_append_str(head, STR("Transfer-Encoding: chunked\r\n"));
@@ -75,7 +88,8 @@ void answer_head_write(struct buffer *head, struct exchange *x,
                        unsigned status, const struct headers *headers,
                        enum exchange_body body, uint64_t length)
 {
-    buffer_printf(head, "HTTP/1.1 %u %s\r\n", status, status_reason(status));
+    buffer_reserve(head, HEAD_BYTES);
+    write_status(head, status);
     write_fields(x, head, headers);
     write_framing(head, x, status, body, length);
     write_connection(head, x, status);
@@ -94,7 +108,7 @@ void answer_head_write_upgrade(struct buffer *head, const struct exchange *x,
 void answer_head_write_interim(struct buffer *head, unsigned status,
                                const struct headers *headers)
 {
-    buffer_printf(head, "HTTP/1.1 %u %s\r\n", status, status_reason(status));
+    write_status(head, status);
     for (unsigned i = 0; headers != NULL && i < headers->count; i++)
         header_write(head, headers->list[i].name, headers->list[i].value);
     buffer_append_str(head, STR("\r\n"));

@@ -601,13 +601,15 @@ void client_set_timer(struct client *c, uint64_t delay_ms)
         conn_set_timer(&c->link->conn, delay_ms);
 }
 
-bool client_idle(const struct client *c)
+bool client_idle(const struct client *c, bool sure)
 {
     char octet;
 
-    return alive(c) == 0 && c->connected && !c->eof &&
-           recv(c->link->conn.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-           errno == EAGAIN;
+    if (alive(c) < 0 || !c->connected || c->eof)
+        return false;
+    return !sure || (recv(c->link->conn.fd, &octet, 1,
+                          MSG_PEEK | MSG_DONTWAIT) < 0 &&
+                     errno == EAGAIN);
 }
 
 bool client_answered(const struct client *c)

@@ -71,8 +71,9 @@ void client_read(struct client *c, bool on);
 /* The one deadline; 0 clears. */
 void client_set_timer(struct client *c, uint64_t delay_ms);
 /* Whether a connection on which nothing is expected still stands: nothing has
- * come on it, not even its end, that the loop has yet to tell of. */
-bool client_idle(const struct client *c);
+ * come on it, not even its end; nor, if it is to be sure, anything that the
+ * loop has yet to tell of. */
+bool client_idle(const struct client *c, bool sure);
 /* Whether some of an answer has come since client_expect(). */
 bool client_answered(const struct client *c);
 /* Closes without a word to ops. */

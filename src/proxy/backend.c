@@ -9,6 +9,8 @@
 #include "base/logging.h"
 #include "http/client.h"
 
+#define KEY_MAX 300 /* longer than any host name */
+
 /* One connection that waits. */
 struct idle {
     LIST_ENTRY(idle) link;
@@ -22,7 +24,8 @@ struct pool {
     UT_hash_handle hh;
     LIST_HEAD(, idle) idle;
     unsigned count;
-    char server[]; /* "host:port" */
+    char key[KEY_MAX]; /* the host, and the port's octets */
+    char server[KEY_MAX + 8]; /* for the log */
 };
 
 /* Whose turn it is. */
@@ -84,46 +87,51 @@ static void on_failed(struct client *c, enum client_failure failure,
 
 static const struct client_ops idle_ops = {.failed = on_failed};
 
-static struct pool *find_pool(const struct backend_server *s, char *name,
+static struct pool *find_pool(const struct backend_server *s, char *key,
                               size_t cap, size_t *len)
 {
     struct pool *p;
 
-    *len = (size_t)snprintf(name, cap, "%s:%u", s->host, s->port);
-    if (*len >= cap)
+    size_t n = strlen(s->host);
+
+    *len = n + sizeof(s->port);
+    if (*len > cap)
         return NULL; /* no such host name */
-    HASH_FIND(hh, pools, name, *len, p);
+    memcpy(key, s->host, n);
+    memcpy(key + n, &s->port, sizeof(s->port));
+    HASH_FIND(hh, pools, key, *len, p);
     return p;
 }
 
 static struct pool *pool_of(const struct backend_server *s)
 {
-    char name[300];
+    char key[KEY_MAX];
     size_t len;
-    struct pool *p = find_pool(s, name, sizeof(name), &len);
+    struct pool *p = find_pool(s, key, sizeof(key), &len);
 
-    if (p != NULL || len >= sizeof(name))
+    if (p != NULL || len > sizeof(key))
         return p;
-    p = calloc(1, sizeof(*p) + len + 1);
+    p = calloc(1, sizeof(*p));
     if (p == NULL)
         return NULL;
-    memcpy(p->server, name, len + 1);
-    HASH_ADD_KEYPTR(hh, pools, p->server, len, p);
+    memcpy(p->key, key, len);
+    snprintf(p->server, sizeof(p->server), "%s:%u", s->host, s->port);
+    HASH_ADD(hh, pools, key, len, p);
     return p;
 }
 
-struct client *backend_take(const struct backend_server *s)
+struct client *backend_take(const struct backend_server *s, bool sure)
 {
-    char name[300];
+    char key[KEY_MAX];
     size_t len;
-    struct pool *p = find_pool(s, name, sizeof(name), &len);
+    struct pool *p = find_pool(s, key, sizeof(key), &len);
     struct idle *i;
 
     while (p != NULL && (i = LIST_FIRST(&p->idle)) != NULL) {
         struct client *c = i->client;
 
         drop_idle(i);
-        if (client_idle(c)) {
+        if (client_idle(c, sure)) {
             client_set_timer(c, 0);
             return c;
         }

@@ -4,6 +4,7 @@
 #ifndef PENSTOCK_PROXY_BACKEND_H
 #define PENSTOCK_PROXY_BACKEND_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct client;
@@ -29,8 +30,9 @@ struct backend {
 const struct backend_server *backend_pick(const struct backend *b);
 
 /* A connection to s that is idle and stands, the caller's from now on (with
- * client_set_owner()); NULL if there is none. */
-struct client *backend_take(const struct backend_server *s);
+ * client_set_owner()); NULL if there is none.  sure: the kernel is asked whether
+ * it still stands, for requests that must not be sent twice. */
+struct client *backend_take(const struct backend_server *s, bool sure);
 /* Keeps a connection to s, whose last answer has ended, for a next request; or
  * closes it where there are enough.  It is closed after idle_ms, and as soon as
  * anything comes on it, be it the end: nobody has asked. */

@@ -3,11 +3,14 @@
 #include <errno.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+/* What a request takes as a rule, so that its buffer need not grow. */
+#define REQUEST_BYTES 400
+#define NAME(literal) {literal, sizeof(literal) - 1}
 
-static bool is_one_of(struct str name, const char *const list[], size_t n)
+static bool is_one_of(struct str name, const struct str list[], size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (str_eq_nocase(name, str_of(list[i])))
+        if (str_eq_nocase(name, list[i]))
             return true;
     return false;
 }
@@ -15,9 +18,10 @@ static bool is_one_of(struct str name, const char *const list[], size_t n)
 /* RFC 9110 7.6.1.  Trailer too, since trailers are dropped. */
 static bool is_of_connection(struct str name)
 {
-    static const char *const names[] = {
-        "Connection",        "Keep-Alive", "Proxy-Connection", "TE",
-        "Transfer-Encoding", "Trailer",    "Upgrade",          "HTTP2-Settings",
+    static const struct str names[] = {
+        NAME("Connection"), NAME("Keep-Alive"), NAME("Proxy-Connection"),
+        NAME("TE"),         NAME("Trailer"),    NAME("Transfer-Encoding"),
+        NAME("Upgrade"),    NAME("HTTP2-Settings"),
     };
 
     return is_one_of(name, names, COUNT(names));
@@ -26,8 +30,11 @@ static bool is_of_connection(struct str name)
 /* We write these ourselves, from what came and what we know. */
 static bool is_ours(struct str name)
 {
-    static const char *const names[] = {
-        "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
+    static const struct str names[] = {
+        NAME("Forwarded"),
+        NAME("X-Forwarded-For"),
+        NAME("X-Forwarded-Host"),
+        NAME("X-Forwarded-Proto"),
     };
 
     return is_one_of(name, names, COUNT(names));
@@ -36,8 +43,9 @@ static bool is_ours(struct str name)
 /* Who lists one of these in Connection means to have us hide it. */
 static bool is_protected(struct str name)
 {
-    static const char *const names[] = {
-        "Host", "Content-Length", "Date", "Expect", "Max-Forwards", "Via",
+    static const struct str names[] = {
+        NAME("Host"),   NAME("Content-Length"), NAME("Date"),
+        NAME("Expect"), NAME("Max-Forwards"),   NAME("Via"),
     };
 
     return is_one_of(name, names, COUNT(names)) || is_ours(name);
@@ -168,6 +176,7 @@ void fields_write_request(struct buffer *out, const struct http_message *m,
 {
     const struct headers *headers = &m->headers;
 
+    buffer_reserve(out, m->target.n + REQUEST_BYTES);
     write_request_line(out, m);
     if (headers_get(headers, "Host").p == NULL)
         write_host(out, m, context);

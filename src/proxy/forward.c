@@ -105,11 +105,13 @@ static uint64_t deadline_ms(const struct forward *f)
     return 0; /* the next move is the client's, and http1.c watches that */
 }
 
-/* How far behind he is for whom we wait. */
+/* How far behind he is for whom we wait.  A short request is not asked about:
+ * it has been taken, or nothing is. */
 static size_t behind(const struct forward *f)
 {
-    return f->x->status != 0 ? exchange_unacked(f->x)
-                             : client_unacked(f->client);
+    if (f->x->status != 0)
+        return exchange_unacked(f->x);
+    return f->sent_bytes > REPLAY_MAX ? client_unacked(f->client) : 0;
 }
 
 void forward_set_timer(struct forward *f)
@@ -160,6 +162,8 @@ static void keep(struct forward *f, const struct iovec *iov, int n)
 static void send_body(struct forward *f, const struct iovec *iov, int n)
 {
     keep(f, iov, n);
+    for (int i = 0; f->connected && i < n; i++)
+        f->sent_bytes += iov[i].iov_len;
     if (f->connected)
         client_send_all(f->client, iov, n);
     else if (f->request.failed)
@@ -204,7 +208,7 @@ static void on_request_end(struct exchange *x)
 
     if (x->request->chunked)
         send_body(f, &last, 1);
-    if (x->ops != NULL)
+    if (x->ops != NULL && x->request->has_body)
         forward_set_timer(f);
 }
 
@@ -251,6 +255,7 @@ static void on_connected(struct client *c)
     f->connected = true;
     client_expect(c, f->x->is_head, f->upgrade.p != NULL);
     client_send(c, f->request.data, f->request.len);
+    f->sent_bytes = f->request.len;
     f->replayable = f->idempotent && f->request.len <= REPLAY_MAX;
     if (!f->replayable)
         buffer_fini(&f->request);
@@ -312,7 +317,8 @@ static const struct client_ops client_side = {
 static void attempt(struct forward *f, bool fresh)
 {
     const struct backend_server *s = f->server;
-    struct client *c = fresh ? NULL : backend_take(s);
+    struct client *c = fresh ? NULL : backend_take(s, !f->idempotent ||
+                                                           f->x->request->has_body);
 
     f->connected = false;
     f->reused = c != NULL;
@@ -341,6 +347,16 @@ static bool is_idempotent(struct str method)
     return false;
 }
 
+/* As it stands in Host. */
+static struct str name_server(const struct backend_server *s, char *out,
+                              size_t cap)
+{
+    const char *form = strchr(s->host, ':') == NULL ? "%s:%u" : "[%s]:%u";
+
+    snprintf(out, cap, form, s->host, s->port);
+    return str_of(out);
+}
+
 static void write_request(struct forward *f)
 {
     const struct http_message *m = f->x->request;
@@ -350,11 +366,9 @@ static void write_request(struct forward *f)
         .upgrade = f->upgrade,
         .expect = f->expect,
     };
-    const char *form = strchr(f->server->host, ':') == NULL ? "%s:%u"
-                                                            : "[%s]:%u";
 
-    snprintf(server, sizeof(server), form, f->server->host, f->server->port);
-    context.server = str_of(server);
+    if (m->authority.p == NULL)
+        context.server = name_server(f->server, server, sizeof(server));
     fields_write_request(&f->request, m, &context);
 }
 

@@ -21,6 +21,7 @@ struct forward {
     struct str upgrade;     /* the protocol asked for; absent: none */
     struct timer timer;     /* see forward_set_timer() */
     size_t behind_seen;     /* when it was set */
+    size_t sent_bytes;      /* of the request, on this connection */
     unsigned refusals;      /* servers that could not be connected to */
     bool expect;            /* the client waits for the backend's 100 */
     bool connected, reused; /* the connection */
