@@ -92,6 +92,7 @@ static void fini(struct source *source)
 
     if (s->parser_ready)
         ndjson_parser_fini(&s->parser);
+    upstream_fini(&s->upstream);
 }
 
 const struct source_type source_ndjson = {

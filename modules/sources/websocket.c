@@ -26,6 +26,7 @@
 
 struct websocket_source {
     struct source *source;
+    struct target target;
     struct client *client; /* NULL while there is none */
     struct ws_parser parser;
     bool parser_ready, open;
@@ -70,19 +71,18 @@ static void send_close(struct websocket_source *s, unsigned code)
                                                : (struct str){body, 2});
 }
 
-static void send_handshake(struct websocket_source *s,
-                           const struct backend_server *at)
+static void send_handshake(struct websocket_source *s)
 {
     struct buffer b = {0};
     uint8_t octets[KEY_OCTETS] = {0};
 
     RAND_bytes(octets, sizeof(octets));
     EVP_EncodeBlock((unsigned char *)s->key, octets, sizeof(octets));
-    upstream_write_request(&b, s->source, at);
+    target_write_request(&s->target, s->source, &b);
     buffer_printf(&b,
                   "Connection: Upgrade\r\nUpgrade: websocket\r\n"
                   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n"
-                  "User-Agent: penstock\r\n%s\r\n",
+                  "%s\r\n",
                   s->key,
                   source_settings(s->source)->compress
                       ? "Sec-WebSocket-Extensions: " EXTENSION_OFFER "\r\n"
@@ -203,6 +203,20 @@ static const char *judge(struct websocket_source *s,
     return NULL;
 }
 
+static int ask(struct websocket_source *s);
+
+static void redirect(struct websocket_source *s, const struct http_message *m)
+{
+    const char *why = target_follow(&s->target, s->source, m);
+
+    if (why == NULL) {
+        client_close(s->client);
+        why = ask(s) < 0 ? "out of memory" : NULL;
+    }
+    if (why != NULL)
+        give_up(s, why);
+}
+
 static void on_head(struct client *c, const struct http_message *m)
 {
     struct websocket_source *s = client_arg(c);
@@ -211,6 +225,10 @@ static void on_head(struct client *c, const struct http_message *m)
 
     if (m->status < 200 && m->status != 101)
         return;
+    if (target_is_redirect(m)) {
+        redirect(s, m);
+        return;
+    }
     why = judge(s, m);
     if (why != NULL) {
         give_up(s, why);
@@ -259,11 +277,18 @@ static const struct client_ops backend_ops = {
 
 /* ---- source_type --------------------------------------------------------------- */
 
+static int ask(struct websocket_source *s)
+{
+    s->client = target_connect(&s->target, s->source, &backend_ops, s);
+    if (s->client == NULL)
+        return -ENOMEM;
+    send_handshake(s);
+    return 0;
+}
+
 static int start(struct source *source)
 {
     struct websocket_source *s = source_state(source);
-    const struct backend *backend = source_settings(source)->backend;
-    const struct backend_server *at = backend_pick(backend);
 
     s->source = source;
     s->open = s->said_close = false;
@@ -273,12 +298,7 @@ static int start(struct source *source)
     ws_parser_init(&s->parser, &parser_ops, s, WS_CLIENT,
                    source_settings(source)->message_bytes);
     s->parser_ready = true;
-    s->client = client_connect(at->host, at->port, backend->connect_ms,
-                               &backend_ops, s);
-    if (s->client == NULL)
-        return -ENOMEM;
-    send_handshake(s, at);
-    return 0;
+    return target_begin(&s->target, source, source_path(source)) < 0 ? -ENOMEM : ask(s);
 }
 
 static void stop(struct source *source)
@@ -302,6 +322,7 @@ static void fini(struct source *source)
 
     if (s->parser_ready)
         ws_parser_fini(&s->parser);
+    target_fini(&s->target);
 }
 
 const struct source_type source_websocket = {

@@ -18,6 +18,15 @@ bool text_same(const char *a, const char *b)
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+bool texts_same(char *const *a, char *const *b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    while (*a != NULL && *b != NULL && strcmp(*a, *b) == 0)
+        a++, b++;
+    return *a == NULL && *b == NULL;
+}
+
 bool str_same_nocase(const char *a, const char *b, size_t n)
 {
     for (size_t i = 0; i < n; i++)

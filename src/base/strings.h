@@ -29,6 +29,8 @@ static inline struct str str_of(const char *z)
 bool str_eq(struct str a, struct str b);
 /* The same of terminated ones; NULL is like NULL alone. */
 bool text_same(const char *a, const char *b);
+/* The same of arrays of them, with NULL at their end. */
+bool texts_same(char *const *a, char *const *b);
 bool str_same_nocase(const char *a, const char *b, size_t n);
 /* ASCII letters compare without case, other octets as they are. */
 static inline bool str_eq_nocase(struct str a, struct str b)

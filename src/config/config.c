@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "net/tls.h"
+
 void read_nothing(struct loading *l, const struct node *n, void *into)
 {
 }
@@ -20,24 +22,31 @@ static void address_fini(struct config_address *a)
 
 static void backend_fini(struct backend *b)
 {
-    for (unsigned i = 0; i < b->server_count; i++)
+    for (unsigned i = 0; i < b->server_count; i++) {
         free(b->servers[i].host);
+        tls_server_unref(&b->servers[i].tls);
+    }
     free(b->servers);
+    free(b->tls.ca);
+    free(b->tls.name);
+    free(b->tls.cert);
+    free(b->tls.key);
+    tls_context_unref(&b->tls.context);
     free(b->name);
 }
 
-static void origins_free(char **origins)
+static void texts_free(char **texts)
 {
-    for (char **o = origins; o != NULL && *o != NULL; o++)
-        free(*o);
-    free(origins);
+    for (char **t = texts; t != NULL && *t != NULL; t++)
+        free(*t);
+    free(texts);
 }
 
 static void route_fini(struct route *r)
 {
     if (r->reader.origins != r->cors.origins)
-        origins_free(r->reader.origins);
-    origins_free(r->cors.origins);
+        texts_free(r->reader.origins);
+    texts_free(r->cors.origins);
     free(r->cors.headers);
     free((char *)r->reader.heartbeat_event);
     free((char *)r->source.path);
@@ -47,6 +56,10 @@ static void route_fini(struct route *r)
     free((char *)r->source.cursor);
     free((char *)r->source.param);
     free((char *)r->source.from);
+    if (r->source.fields != NULL)
+        explicit_bzero((char *)r->source.fields, strlen(r->source.fields));
+    free((char *)r->source.fields);
+    texts_free(r->source.pass);
     pattern_fini(&r->pattern);
     pattern_fini(&r->channel);
     pattern_fini(&r->source_path);

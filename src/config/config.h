@@ -133,6 +133,13 @@ const struct route *config_route(const struct config *c, struct str host,
  * another's path.  Nearly free for a path without any of these. */
 bool config_route_ambiguous(const struct config *c, struct str host,
                             struct str path);
+/* A channel whose source is one client's own (PER_CLIENT) has a name that ends
+ * in this mark and so many hexadecimal digits. */
+#define CONFIG_CLIENT_MARK   '~'
+#define CONFIG_CLIENT_DIGITS 32
+/* The name without that end; absent where it has none. */
+struct str config_base_name(struct str name);
+
 /* The route (not proxy) whose channel template fits name, the most specific
  * first and then the first in the file.  values as above. */
 const struct route *config_route_of_channel(const struct config *c,

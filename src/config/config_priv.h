@@ -5,6 +5,7 @@
 
 #include "config/config.h"
 #include "config/document.h"
+#include "http/headers.h"
 
 #define SECOND 1000ull /* in ms */
 #define HOUR   (3600 * SECOND)
@@ -21,6 +22,7 @@ enum scope {
     SCOPE_log,
     SCOPE_limits,
     SCOPE_backend,
+    SCOPE_backend_tls,
     SCOPE_route,
     SCOPE_cors,
     SCOPE_client,
@@ -108,6 +110,22 @@ void keys_read(struct loading *l, const struct node *object, enum scope scope,
                void *into);
 /* Whether a route's key is for routes with a source only. */
 bool key_is_feed(const char *name);
+
+/* What an authorization takes; larger than any header field should be. */
+#define SECRET_BYTES_MAX 8192
+
+/* Reads the file named text, as n has it, found from the config file's
+ * directory.  False, and told, where that cannot be, or where it holds more
+ * than cap octets. */
+bool config_read_file(struct loading *l, const struct node *n,
+                      const char *text, size_t cap, struct buffer *out);
+/* A file's text without one line end at its end. */
+struct str config_one_line(const struct buffer *text);
+/* Whether what a source says of request fields goes together. */
+void check_fields(struct loading *l, const struct node *source,
+                  const struct route *r);
+/* What is left to do once a backend's servers and its "tls" are known. */
+void finish_tls(struct loading *l, const struct node *n, struct backend *b);
 
 const struct backend *config_find_backend(const struct config *c,
                                                  const char *name);

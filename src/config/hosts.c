@@ -2,13 +2,7 @@
 #include "config/config_priv.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define TOKEN_FILE_BYTES_MAX 8192 /* larger than any header field should be */
 
 /* The script -------------------------------------------------------------- */
 
@@ -275,56 +269,16 @@ void read_token(struct loading *l, const struct node *n, void *into)
         take_token(l, n, token);
 }
 
-/* A name in the file is meant from where the file is. */
-static char *file_beside(struct loading *l, const char *name)
-{
-    const char *slash = strrchr(l->file, '/');
-    char *out;
-
-    if (*name == '/' || slash == NULL)
-        return copy_text(l, name);
-    if (asprintf(&out, "%.*s/%s", (int)(slash - l->file), l->file, name) < 0) {
-        l->no_memory = true;
-        return NULL;
-    }
-    return out;
-}
-
-/* Non-blocking, so that a FIFO cannot hang the start. */
-static ssize_t read_small_file(const char *name, char *out, size_t cap)
-{
-    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat st;
-    ssize_t n;
-
-    if (fd < 0)
-        return -errno;
-    if (fstat(fd, &st) < 0)
-        n = -errno;
-    else if (S_ISDIR(st.st_mode))
-        n = -EISDIR;
-    else if (!S_ISREG(st.st_mode))
-        n = -EINVAL;
-    else if ((n = read(fd, out, cap)) < 0)
-        n = -errno;
-    close(fd);
-    return n;
-}
-
 static void take_token_text(struct loading *l, const struct node *n,
-                            const char *text, size_t len)
+                            struct str text)
 {
     char *token;
 
-    if (len > 0 && text[len - 1] == '\n')
-        len--;
-    if (len > 0 && text[len - 1] == '\r')
-        len--;
-    if (len > 0 && memchr(text, '\0', len) != NULL) {
+    if (text.n > 0 && memchr(text.p, '\0', text.n) != NULL) {
         fault_at(l, n, "holds a NUL, which a token cannot have");
         return;
     }
-    token = strndup(text, len);
+    token = strndup(text.n > 0 ? text.p : "", text.n);
     if (token == NULL)
         l->no_memory = true;
     else
@@ -334,22 +288,12 @@ static void take_token_text(struct loading *l, const struct node *n,
 void read_token_file(struct loading *l, const struct node *n, void *into)
 {
     const char *text = expect_text(l, n, "\"/etc/penstock/token\"");
-    char *name = text == NULL ? NULL : file_beside(l, text);
-    char token[TOKEN_FILE_BYTES_MAX + 1];
-    ssize_t len;
+    struct buffer token = {0};
 
-    if (name == NULL)
-        return;
-    len = read_small_file(name, token, sizeof(token));
-    if (len < 0)
-        fault_at(l, n, "cannot read \"%.200s\": %s", name,
-                 len == -EINVAL ? "not a regular file" : strerror((int)-len));
-    else if (len > TOKEN_FILE_BYTES_MAX)
-        fault_at(l, n, "\"%.200s\" holds more than %d octets", name,
-                 TOKEN_FILE_BYTES_MAX);
-    else
-        take_token_text(l, n, token, (size_t)len);
-    free(name);
+    if (text != NULL &&
+        config_read_file(l, n, text, SECRET_BYTES_MAX, &token))
+        take_token_text(l, n, config_one_line(&token));
+    buffer_fini(&token);
 }
 
 /* The keys and defaults of "admin" belong to the whole config: the short form
@@ -390,14 +334,14 @@ static bool server_fill(struct loading *l, const struct node *n, char *copy,
         fault_at(l, n, "\"%.80s\" is not a host", host);
         return false;
     }
-    out->port = 80; /* RFC 9110 4.2.1 */
+    out->port = out->https ? 443 : 80; /* RFC 9110 4.2.1, 4.2.2 */
     if (port != NULL && !port_parse(l, n, port, 1, &out->port))
         return false;
     out->host = copy_text(l, host);
     return true;
 }
 
-/* What follows "http://" must be a host alone. */
+/* What follows "http://" or "https://" must be a host alone. */
 static bool authority_only(struct loading *l, const struct node *n,
                            const char *authority)
 {
@@ -408,9 +352,10 @@ static bool authority_only(struct loading *l, const struct node *n,
         return false;
     }
     if (authority[end] != '\0' && strcmp(authority + end, "/") != 0) {
-        fault_at(l, n, "a backend's URL has no path; write \"http://%.*s\" and "
-                 "put \"%.80s\" into the route", (int)(end > 80 ? 80 : end),
-                 authority, authority + end);
+        fault_at(l, n, "a backend's URL has no path; write \"%.*s\" and put "
+                 "\"%.80s\" into the route",
+                 (int)(authority - node_text(n) + (end > 80 ? 80 : end)),
+                 node_text(n), authority + end);
         return false;
     }
     return true;
@@ -425,20 +370,17 @@ static bool read_server(struct loading *l, const struct node *n,
 
     if (url == NULL)
         return false;
-    if (strncasecmp(url, "https://", 8) == 0) {
-        fault_at(l, n, "https towards a backend is not supported yet");
-        return false;
-    }
     if (strstr(url, "://") == NULL) {
         fault_at(l, n, "\"%.80s\" is not a URL; write \"http://%.80s\"", url,
                  url);
         return false;
     }
-    if (strncasecmp(url, "http://", 7) != 0) {
-        fault_at(l, n, "\"%.80s\" is not an http:// URL", url);
+    out->https = strncasecmp(url, "https://", 8) == 0;
+    if (!out->https && strncasecmp(url, "http://", 7) != 0) {
+        fault_at(l, n, "\"%.80s\" is no http:// or https:// URL", url);
         return false;
     }
-    url += 7;
+    url += out->https ? 8 : 7;
     if (!authority_only(l, n, url))
         return false;
     copy = strndup(url, strcspn(url, "/"));
@@ -484,10 +426,12 @@ static void read_backend(struct loading *l, const struct node *n,
         fault_at(l, n, "a backend's name is made of letters, digits, -, . "
                  "and _");
     keys_preset(SCOPE_backend, b);
+    b->tls.verify = true;
     if (node_is(n, JSON_OBJECT))
         keys_read(l, n, SCOPE_backend, b);
     else
         read_servers(l, n, b);
+    finish_tls(l, n, b);
 }
 
 void read_backends(struct loading *l, const struct node *n, void *into)

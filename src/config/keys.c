@@ -13,6 +13,7 @@
 #define STRUCT_log     struct config
 #define STRUCT_limits  struct config
 #define STRUCT_backend struct backend
+#define STRUCT_backend_tls struct backend
 #define STRUCT_feed    struct route
 #define STRUCT_cors    struct route
 #define STRUCT_client  struct route
@@ -57,6 +58,7 @@ const char *const config_scope_paths[SCOPE_N] = {
     [SCOPE_log] = "log",
     [SCOPE_limits] = "limits",
     [SCOPE_backend] = "backends.NAME",
+    [SCOPE_backend_tls] = "backends.NAME.tls",
     [SCOPE_route] = "routes[]",
     [SCOPE_cors] = "routes[].cors",
     [SCOPE_client] = "routes[].limits",

@@ -128,13 +128,32 @@ const struct route *config_route(const struct config *c, struct str host,
     return NULL;
 }
 
+struct str config_base_name(struct str name)
+{
+    const size_t end = CONFIG_CLIENT_DIGITS + 1;
+
+    if (name.n <= end || name.p[name.n - end] != CONFIG_CLIENT_MARK)
+        return STR_NONE;
+    for (size_t i = name.n - end + 1; i < name.n; i++)
+        if (strchr("0123456789abcdef", name.p[i]) == NULL)
+            return STR_NONE;
+    return (struct str){name.p, name.n - end};
+}
+
 const struct route *config_route_of_channel(const struct config *c,
                                             struct str name,
                                             struct pattern_values *values)
 {
-    for (unsigned i = 0; i < c->by_channel_count; i++)
-        if (pattern_match(&c->by_channel[i]->channel, name, values))
-            return c->by_channel[i];
+    struct str base = config_base_name(name);
+
+    for (unsigned i = 0; i < c->by_channel_count; i++) {
+        const struct route *r = c->by_channel[i];
+        bool own = r->source.per == PER_CLIENT;
+
+        if ((!own || base.p != NULL) &&
+            pattern_match(&r->channel, own ? base : name, values))
+            return r;
+    }
     return NULL;
 }
 

@@ -220,7 +220,8 @@ static void check_source_names(struct loading *l, const struct node *source,
                  missing.p[0] == '*' ? "" : "}", r->channel_text);
     /* So that there is something for the first one who asks. */
     if (text_same(r->source.type, "poll") && node_get(source, "when") == NULL &&
-        !pattern_has_names(&r->channel) && !r->multiplex)
+        !pattern_has_names(&r->channel) && !r->multiplex &&
+        r->source.per == PER_CHANNEL)
         r->source.when = WHEN_ALWAYS;
     if (r->source.when == WHEN_ALWAYS && pattern_has_names(&r->channel))
         fault_in(l, source, "when", "\"always\" needs a channel without "
@@ -276,6 +277,8 @@ static bool feeds_same(const struct route *a, const struct route *b)
            text_same(x->from, y->from) && x->every_ms == y->every_ms &&
            x->wait_ms == y->wait_ms &&
            x->compress == y->compress && x->when == y->when &&
+           text_same(x->fields, y->fields) && x->per == y->per &&
+           texts_same(x->pass, y->pass) && x->redirects == y->redirects &&
            x->linger_ms == y->linger_ms && x->idle_ms == y->idle_ms &&
            x->backoff_min_ms == y->backoff_min_ms &&
            x->backoff_max_ms == y->backoff_max_ms &&
@@ -347,6 +350,7 @@ static void finish_feed(struct loading *l, const struct node *n,
         check_channel_names(l, n, r);
         check_receive(l, n, r);
         check_source_names(l, source, r);
+        check_fields(l, source, r);
         if (r->source.type != NULL)
             check_shared(l, n, r);
     }

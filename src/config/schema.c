@@ -12,7 +12,7 @@ static const char *const scope_names[SCOPE_N] = {
     [SCOPE_feed] = "route",      [SCOPE_history] = "history",
     [SCOPE_batch] = "batch",     [SCOPE_source] = "source",
     [SCOPE_backoff] = "backoff", [SCOPE_cors] = "cors",
-    [SCOPE_client] = "client",
+    [SCOPE_client] = "client",   [SCOPE_backend_tls] = "backend_tls",
     [SCOPE_compress] = "compress",
 };
 
@@ -102,7 +102,7 @@ static const char shared[] =
     " \"rate\": {\"type\": \"string\","
     "   \"pattern\": \"^[0-9]+/(s|m|h|d)$\"},"
     " \"address\": {\"type\": \"string\", \"pattern\": \":[0-9]+$\"},"
-    " \"server\": {\"type\": \"string\", \"pattern\": \"^http://[^/]+/?$\"},"
+    " \"server\": {\"type\": \"string\", \"pattern\": \"^https?://[^/]+/?$\"},"
     " \"servers\": {\"type\": \"array\", \"minItems\": 1,"
     "   \"items\": {\"$ref\": \"#/$defs/server\"}},"
     " \"origins\": {\"anyOf\": [{\"type\": \"string\"},"
@@ -149,6 +149,7 @@ static const struct {
     {SCOPE_log, "log", NULL},
     {SCOPE_limits, "limits", NULL},
     {SCOPE_backend, "A backend", NULL},
+    {SCOPE_backend_tls, "A backend's tls", NULL},
     {SCOPE_route, "A route", "Every route has a path, and either a proxy or a "
                              "source."},
     {SCOPE_cors, "cors", NULL},

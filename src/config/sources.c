@@ -64,10 +64,7 @@ void read_subscribe(struct loading *l, const struct node *n, void *into)
 
 void read_source_compress(struct loading *l, const struct node *n, void *into)
 {
-    if (node_get(n->parent, "websocket") == NULL)
-        fault_at(l, n, "goes with \"websocket\" only");
-    else
-        ((struct route *)into)->source.compress = expect_boolean(l, n);
+    ((struct route *)into)->source.compress = expect_boolean(l, n);
 }
 
 /* Whether n stands beside a source of one of these types; told where not. */

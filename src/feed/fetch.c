@@ -7,6 +7,7 @@
 #include "feed/upstream.h"
 #include "http/date.h"
 #include "proxy/backend.h"
+#include "wire/unpack.h"
 
 static const struct client_ops fetch_client;
 
@@ -25,10 +26,22 @@ static void wait_for_answer(struct fetch *f)
     client_set_timer(f->client, backend_of(f)->response_ms + f->wait_ms);
 }
 
+static void send_request(struct fetch *f)
+{
+    struct buffer request = {0};
+
+    target_write_request(&f->target, f->source, &request);
+    buffer_append_str(&request, buffer_str(&f->fields));
+    buffer_append_str(&request, STR("\r\n"));
+    client_expect(f->client, false, false);
+    client_send(f->client, request.data, request.len);
+    buffer_fini(&request);
+}
+
 static int ask(struct fetch *f, bool fresh)
 {
-    const struct backend_server *at = f->server;
-    struct client *c = fresh ? NULL : backend_take(at, false);
+    const struct backend_server *at = target_server(&f->target, f->source);
+    struct client *c = fresh || at == NULL ? NULL : backend_take(at, false);
 
     f->reused = c != NULL;
     f->fault = NULL;
@@ -36,13 +49,11 @@ static int ask(struct fetch *f, bool fresh)
     if (f->reused)
         client_set_owner(c, &fetch_client, f);
     else
-        c = client_connect(at->host, at->port, backend_of(f)->connect_ms,
-                           &fetch_client, f);
+        c = target_connect(&f->target, f->source, &fetch_client, f);
     f->client = c;
     if (c == NULL)
         return -ENOMEM;
-    client_expect(c, false, false);
-    client_send(c, f->request.data, f->request.len);
+    send_request(f);
     if (f->reused)
         wait_for_answer(f);
     return 0;
@@ -53,41 +64,73 @@ static void on_connected(struct client *c)
     wait_for_answer(of(c));
 }
 
+/* The rest of the answer is not worth a connection. */
+static void redirect(struct fetch *f, const struct http_message *m)
+{
+    const char *why = target_follow(&f->target, f->source, m);
+
+    client_close(f->client);
+    f->client = NULL;
+    if (why == NULL && ask(f, false) < 0)
+        why = "out of memory";
+    if (why != NULL)
+        f->ops->failed(f, why);
+}
+
 static void on_head(struct client *c, const struct http_message *m)
 {
     struct fetch *f = of(c);
-    struct str coding = headers_get(&m->headers, "Content-Encoding");
 
     if (m->status < 200)
         return;
+    if (target_is_redirect(m)) {
+        redirect(f, m);
+        return;
+    }
     f->status = m->status;
-    if (coding.n > 0 && !str_eq_nocase(coding, STR("identity")))
-        f->fault = "the answer is compressed, which was not asked for";
+    f->fault = target_unpack(&f->unpack, m);
     f->ops->head(f, m);
+}
+
+static int put(void *arg, const char *data, size_t len)
+{
+    struct fetch *f = arg;
+
+    if (f->body.len + len > source_settings(f->source)->message_bytes)
+        f->fault = "the answer is larger than \"message\" allows";
+    if (f->fault == NULL)
+        buffer_append(&f->body, data, len);
+    return f->fault == NULL ? 0 : -ECANCELED;
 }
 
 /* What is no use is read to its end, and dropped. */
 static void on_body(struct client *c, const char *data, size_t len)
 {
     struct fetch *f = of(c);
+    int rc = 0;
 
-    if (f->body.len + len > source_settings(f->source)->message_bytes)
-        f->fault = "the answer is larger than \"message\" allows";
-    if (f->fault == NULL)
-        buffer_append(&f->body, data, len);
+    if (f->fault == NULL && f->unpack == NULL)
+        put(f, data, len);
+    else if (f->fault == NULL)
+        rc = unpack_feed(f->unpack, (struct str){data, len}, put, f);
+    if (rc < 0 && f->fault == NULL)
+        f->fault = target_unpack_fault(rc);
     wait_for_answer(f);
 }
 
 static void on_end(struct client *c, bool reusable)
 {
     struct fetch *f = of(c);
+    const struct backend_server *at = target_server(&f->target, f->source);
 
     f->client = NULL;
     client_set_timer(c, 0);
-    if (reusable)
-        backend_keep(backend_of(f), f->server, c);
+    if (reusable && at != NULL)
+        backend_keep(backend_of(f), at, c);
     else
         client_close(c);
+    if (f->fault == NULL && f->unpack != NULL && !unpack_complete(f->unpack))
+        f->fault = "the end of the compressed answer is missing";
     if (f->body.failed)
         f->fault = "out of memory";
     if (f->fault != NULL)
@@ -122,14 +165,12 @@ int fetch_start(struct fetch *f, struct source *s, const struct fetch_ops *ops,
     f->source = s;
     f->ops = ops;
     f->wait_ms = wait_ms;
-    f->server = backend_pick(backend_of(f));
-    f->request.len = 0;
-    upstream_write_target(&f->request, target, f->server);
-    buffer_append_str(&f->request, STR("Accept-Encoding: identity\r\n"
-                                       "User-Agent: penstock\r\n"));
-    buffer_append_str(&f->request, fields);
-    buffer_append_str(&f->request, STR("\r\n"));
-    return f->request.failed ? -ENOMEM : ask(f, false);
+    f->fields.len = 0;
+    f->fields.failed = false;
+    buffer_append_str(&f->fields, fields);
+    if (f->fields.failed || target_begin(&f->target, s, target) < 0)
+        return -ENOMEM;
+    return ask(f, false);
 }
 
 void fetch_stop(struct fetch *f)
@@ -141,7 +182,9 @@ void fetch_stop(struct fetch *f)
 
 void fetch_fini(struct fetch *f)
 {
-    buffer_fini(&f->request);
+    target_fini(&f->target);
+    unpack_free(&f->unpack);
+    buffer_fini(&f->fields);
     buffer_fini(&f->body);
 }
 
@@ -164,6 +207,6 @@ const char *fetch_status_fault(unsigned status)
     if (status == 429)
         return "the backend is asked too often (429)";
     if (status >= 300 && status < 400)
-        return "the backend redirects: name the final URL";
+        return "the backend has nothing to say (3xx)";
     return "the backend refused (4xx)";
 }

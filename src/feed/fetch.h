@@ -1,15 +1,15 @@
 /* fetch.h - one GET of a source's backend whose answer is finite: asks over a
- * connection from the backend's pool, takes the whole body, and gives the
- * connection back.  For the source types that ask again and again. */
+ * connection from the backend's pool, goes where it is sent, takes the whole
+ * body, unpacked, and gives the connection back.  For the source types that ask again and again. */
 #ifndef PENSTOCK_FEED_FETCH_H
 #define PENSTOCK_FEED_FETCH_H
 
 #include "base/buffer.h"
-#include "http/client.h"
+#include "feed/target.h"
 
-struct backend_server;
 struct fetch;
 struct source;
+struct unpack;
 
 struct fetch_ops {
     /* The head of the answer, which is forgotten afterwards. */
@@ -17,7 +17,7 @@ struct fetch_ops {
     /* All of it is here, of whatever final status; body is borrowed.  May
      * start the next one. */
     void (*answered)(struct fetch *f, unsigned status, struct str body);
-    /* There is none.  why is static. */
+    /* There is none.  why is borrowed. */
     void (*failed)(struct fetch *f, const char *why);
 };
 
@@ -26,8 +26,9 @@ struct fetch {
     struct source *source;
     const struct fetch_ops *ops;
     struct client *client;  /* NULL while nothing is asked */
-    const struct backend_server *server;
-    struct buffer request;  /* kept for a second try */
+    struct target target;
+    struct buffer fields;   /* of the request, for the next try */
+    struct unpack *unpack;  /* NULL: the body comes as it is */
     struct buffer body;
     unsigned status;
     uint64_t wait_ms;       /* what the backend was asked to wait */

@@ -16,6 +16,8 @@ enum start_at { START_NOW, START_LAST, START_OLDEST };
 enum lag_policy { LAG_DISCONNECT, LAG_SKIP, LAG_LATEST };
 enum receive_to { RECEIVE_NOTHING, RECEIVE_CHANNEL, RECEIVE_OTHER };
 enum source_when { WHEN_NEEDED, WHEN_ALWAYS };
+enum source_per { PER_CHANNEL, PER_CLIENT };
+enum source_redirects { REDIRECTS_SAME, REDIRECTS_ANY, REDIRECTS_NONE };
 
 struct history_limits {
     unsigned messages;
@@ -55,7 +57,6 @@ struct source_settings {
     const char *path;          /* template of the URL's path and query, with
                                 * {name} parts; begins with '/' */
     const char *subscribe;     /* first message of a WebSocket, or NULL */
-    bool compress;             /* a WebSocket is offered permessage-deflate */
     uint64_t every_ms;         /* poll; 0: as the backend says */
     const char *select;        /* poll, longpoll: JSON Pointer, or NULL */
     const char *each;          /* the same, in each item: its key; or NULL */
@@ -63,6 +64,15 @@ struct source_settings {
     const char *param;         /* the query's name for it */
     const char *from;          /* the first one, or NULL */
     uint64_t wait_ms;          /* how long the backend is asked to wait */
+    bool compress;             /* the backend may compress what it sends */
+    const char *fields;        /* of each request, "Name: value\r\n"...; or
+                                * NULL.  Secret */
+    bool has_agent;            /* they or those passed have a User-Agent */
+    char **pass;               /* names of fields that clients' requests have
+                                * and its own gets, NULL-ended; or NULL */
+    enum source_per per;       /* one for all readers, or one for those whose
+                                * requests have the same passed fields */
+    enum source_redirects redirects; /* to which servers it may be sent */
     enum source_when when;
     uint64_t linger_ms;        /* stays open after the last reader */
     uint64_t idle_ms;          /* silence upstream before reconnecting; 0: never */

@@ -13,6 +13,7 @@
 #include "base/meter.h"
 #include "hub/channel.h"
 #include "hub/message.h"
+#include "net/tls.h"
 #include "net/worker.h"
 #include "proxy/backend.h"
 #include "wire/json.h"
@@ -25,6 +26,7 @@
 #define FORGET_MS   30000
 /* A backend that asks to be left alone for longer is most likely wrong. */
 #define RETRY_MAX_MS 3600000
+#define FAULT_MAX    240 /* octets of what is told of a failure */
 
 /* IDLE: not connected, nobody wants it; it keeps its place.  WAITING: to try again.  OPENING,
  * OPEN: the type is at work.  OVER: the backend has no more to say. */
@@ -47,7 +49,7 @@ struct source {
     struct snapshot *snapshot;                 /* a reference: settings' */
     struct channel *channel;                   /* (i) a reference */
     struct worker *worker;                     /* (i) */
-    struct str path;                           /* (i) in bytes[] */
+    struct source_request request;             /* (i) in bytes[] */
     const char *label;                         /* (i) */
     struct note note;                          /* "look at the readers" */
     bool note_posted;                          /* (l) */
@@ -58,7 +60,7 @@ struct source {
     enum source_run run;                       /* written under (l) as well */
     unsigned failures;                         /* in a row */
     unsigned connections;                      /* opened so far */
-    const char *last_fault;                    /* (l) static text */
+    char last_fault[FAULT_MAX];                /* (l) empty: none */
     struct message *batch[BATCH_MAX];
     unsigned batch_count;
     uint64_t *repeats;                         /* ring of hashes, or NULL */
@@ -66,7 +68,7 @@ struct source {
     unsigned repeat_checks;                    /* left after a reconnect */
     bool emitted;                              /* something, ever */
     bool gap;                                  /* to be told with the next one */
-    _Alignas(16) char bytes[];                 /* state, path, label */
+    _Alignas(16) char bytes[];                 /* state, request, label */
 };
 
 /* Guards channel->source, and which sources exist. */
@@ -97,7 +99,12 @@ const struct source_settings *source_settings(const struct source *s)
 
 struct str source_path(const struct source *s)
 {
-    return s->path;
+    return s->request.path;
+}
+
+struct str source_passed(const struct source *s)
+{
+    return s->request.passed;
 }
 
 const char *source_label(const struct source *s)
@@ -129,7 +136,7 @@ static bool is_wanted(const struct source *s)
 static void set_fault(struct source *s, const char *why)
 {
     pthread_mutex_lock(&source_lock);
-    s->last_fault = why;
+    snprintf(s->last_fault, sizeof(s->last_fault), "%s", why);
     pthread_mutex_unlock(&source_lock);
 }
 
@@ -319,15 +326,27 @@ static void list(struct source *s)
     all_sources = s;
 }
 
+/* Copies s to *at, and moves that behind it. */
+static struct str put(char **at, struct str s)
+{
+    const char *p = *at;
+
+    if (s.n > 0)
+        memcpy(*at, s.p, s.n);
+    *at += s.n;
+    return (struct str){p, s.n};
+}
+
 static struct source *new_source(const struct source_type *type,
                                  struct channel *channel,
                                  struct snapshot *snapshot,
                                  const struct source_settings *settings,
-                                 struct str path)
+                                 struct source_request request)
 {
     size_t label_size = strlen(channel->name) * 4 + 64;
-    struct source *s =
-        calloc(1, sizeof(*s) + type->state_size + path.n + 1 + label_size);
+    struct source *s = calloc(1, sizeof(*s) + type->state_size +
+                                     request.path.n + request.passed.n +
+                                     label_size);
     char *at, quoted[CHANNEL_NAME_MAX * 4 + 16];
 
     if (s == NULL)
@@ -341,17 +360,18 @@ static struct source *new_source(const struct source_type *type,
     s->retry.fire = on_retry;
     s->linger.fire = on_linger;
     at = s->bytes + type->state_size;
-    memcpy(at, path.p, path.n);
-    s->path = (struct str){at, path.n};
-    s->label = at + path.n + 1;
+    s->request.path = put(&at, request.path);
+    s->request.passed = put(&at, request.passed);
+    s->label = at;
     log_quote(quoted, sizeof(quoted), channel->name, strlen(channel->name));
-    snprintf(at + path.n + 1, label_size, "channel=%.*s source=%s",
+    snprintf(at, label_size, "channel=%.*s source=%s",
              (int)(label_size - 48), quoted, type->name);
     return s;
 }
 
 void source_ensure(struct channel *channel, struct snapshot *snapshot,
-                   const struct source_settings *settings, struct str path)
+                   const struct source_settings *settings,
+                   struct source_request request)
 {
     const struct source_type *type = find_type(settings->type);
     struct source *s;
@@ -361,7 +381,7 @@ void source_ensure(struct channel *channel, struct snapshot *snapshot,
     pthread_mutex_lock(&source_lock);
     s = channel->source;
     if (s == NULL && !stopping && !channel_ended(channel)) {
-        s = new_source(type, channel, snapshot, settings, path);
+        s = new_source(type, channel, snapshot, settings, request);
         if (s != NULL)
             list(s);
     }
@@ -423,7 +443,9 @@ static bool servers_same(const struct backend *a, const struct backend *b)
         return false;
     for (unsigned i = 0; i < a->server_count; i++)
         if (a->servers[i].port != b->servers[i].port ||
-            strcmp(a->servers[i].host, b->servers[i].host) != 0)
+            strcmp(a->servers[i].host, b->servers[i].host) != 0 ||
+            strcmp(tls_server_id(a->servers[i].tls),
+                   tls_server_id(b->servers[i].tls)) != 0)
             return false;
     return true;
 }
@@ -435,7 +457,7 @@ static bool is_same_stream(const struct source *s,
 {
     return strcmp(settings->type, s->type->name) == 0 &&
            strcmp(settings->backend->name, s->settings->backend->name) == 0 &&
-           str_eq(path, s->path);
+           str_eq(path, s->request.path);
 }
 
 /* Whether a connection that began with a is none that b would have made.  What
@@ -448,6 +470,7 @@ static bool needs_restart(const struct source_settings *a,
            !text_same(a->select, b->select) || !text_same(a->each, b->each) ||
            !text_same(a->cursor, b->cursor) ||
            !text_same(a->param, b->param) || a->every_ms != b->every_ms ||
+           !text_same(a->fields, b->fields) ||
            a->message_bytes != b->message_bytes;
 }
 
@@ -491,15 +514,22 @@ static void retire(struct source *s)
         free_source(s);
 }
 
+/* Readers of a client's own source would have been let go, if other fields were
+ * to be passed now. */
 static void replace(struct source *s, struct snapshot *snapshot,
                     const struct source_settings *settings, struct str path)
 {
     struct channel *c = channel_ref(s->channel);
+    struct buffer passed = {0};
 
+    if (settings != NULL && settings->per == PER_CLIENT)
+        buffer_append_str(&passed, s->request.passed);
     retire(s);
     if (settings != NULL &&
         (settings->when == WHEN_ALWAYS || atomic_load(&c->readers) > 0))
-        source_ensure(c, snapshot, settings, path);
+        source_ensure(c, snapshot, settings,
+                      (struct source_request){path, buffer_str(&passed)});
+    buffer_fini(&passed);
     channel_unref(&c);
 }
 
@@ -617,7 +647,7 @@ void source_opened(struct source *s, bool resumes)
         s->gap |= !resumes && s->emitted;
     }
     become(s, SOURCE_OPEN);
-    set_fault(s, NULL);
+    set_fault(s, "");
     log_info("source.open", "%s connection=%u", s->label, s->connections);
 }
 
@@ -661,7 +691,7 @@ void source_describe(struct channel *channel, struct buffer *out)
 
         buffer_printf(out, ",\"source\":{\"type\":\"%s\",\"state\":\"%s\"",
                       s->type->name, run_names[s->run]);
-        if (s->last_fault != NULL) {
+        if (s->last_fault[0] != '\0') {
             buffer_append_str(out, STR(",\"fault\":"));
             json_append_string(out, str_of(s->last_fault));
         }

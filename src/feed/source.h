@@ -36,6 +36,9 @@ void *source_state(struct source *s);
 const struct source_settings *source_settings(const struct source *s);
 /* Path and query of the upstream URL, beginning with '/'. */
 struct str source_path(const struct source *s);
+/* Fields that its clients' requests had, "Name: value\r\n"..., for its own:
+ * secret. */
+struct str source_passed(const struct source *s);
 /* "channel=NAME source=TYPE", for log lines. */
 const char *source_label(const struct source *s);
 
@@ -55,7 +58,8 @@ void source_opened(struct source *s, bool resumes);
  * gathered is appended. */
 void source_answered(struct source *s);
 /* The stream ended or never began.  The core calls stop(), and start() again
- * after a while: retry_ms (0: no wish) is what the backend asked for. */
+ * after a while: retry_ms (0: no wish) is what the backend asked for.  why is
+ * borrowed until it returns, and is shown to people. */
 void source_failed(struct source *s, const char *why, uint64_t retry_ms);
 /* The backend says that there will be no more (204): the channel is over, and
  * the backend is not asked again until a new reader comes. */
@@ -66,10 +70,17 @@ void source_over(struct source *s, const char *why);
 /* The known types, NULL-ended; set once, before workers run. */
 void source_setup(const struct source_type *const *types,
                   struct worker *const *workers, unsigned worker_count);
+/* What of a source's requests depends on its channel. */
+struct source_request {
+    struct str path;   /* see source_path() */
+    struct str passed; /* see source_passed() */
+};
+
 /* Makes sure that channel's source exists and, if it is wanted, runs.  Nothing
- * happens for the type "publish".  path is copied.  Any worker. */
+ * happens for the type "publish".  request is copied.  Any worker. */
 void source_ensure(struct channel *channel, struct snapshot *snapshot,
-                   const struct source_settings *settings, struct str path);
+                   const struct source_settings *settings,
+                   struct source_request request);
 bool source_exists(struct channel *channel);
 /* What the source of channel is to be from now on, its URL's path and query in
  * path, which is empty; NULL: there is to be none. */

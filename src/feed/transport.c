@@ -2,7 +2,6 @@
 
 #include <errno.h>
 
-#include "feed/source.h"
 #include "http/coding.h"
 #include "net/worker.h"
 
@@ -37,7 +36,8 @@ static void ensure_source(const struct feed_channel *c,
                           struct snapshot *snapshot)
 {
     source_ensure(c->channel, snapshot, c->source,
-                  buffer_str(&c->source_path));
+                  (struct source_request){buffer_str(&c->source_path),
+                                          STR_NONE});
 }
 
 static int select_all(struct reader *r, const struct reader_ops *ops,
@@ -68,7 +68,7 @@ int feed_join(struct reader *r, const struct reader_ops *ops,
                      fallback, gap);
     if (rc >= 0)
         source_ensure(feed->channel, feed->snapshot, feed->source,
-                      feed->source_path);
+                      feed->request);
     return rc;
 }
 
@@ -139,6 +139,6 @@ void feed_refuse(struct exchange *x, int error)
 struct message *feed_peek(const struct feed *feed)
 {
     source_ensure(feed->channel, feed->snapshot, feed->source,
-                  feed->source_path);
+                  feed->request);
     return channel_newest(feed->channel, NULL);
 }

@@ -3,7 +3,7 @@
 #ifndef PENSTOCK_FEED_TRANSPORT_H
 #define PENSTOCK_FEED_TRANSPORT_H
 
-#include "feed/settings.h"
+#include "feed/source.h"
 #include "http/exchange.h"
 #include "hub/reader.h"
 
@@ -31,7 +31,7 @@ struct feed {
     struct channel *receive; /* where what the client sends goes, or NULL */
     const struct reader_settings *reader;
     const struct source_settings *source;
-    struct str source_path;  /* of the upstream URL, names filled in */
+    struct source_request request; /* of the upstream: names filled in */
     struct cursor cursor;    /* from Last-Event-ID or ?since= */
     bool in_url;             /* the cursor came from ?since= */
     struct cursor etag;      /* from If-None-Match */

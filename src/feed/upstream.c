@@ -6,6 +6,7 @@
 #include "base/logging.h"
 #include "feed/source.h"
 #include "proxy/backend.h"
+#include "wire/unpack.h"
 
 static struct upstream *of(struct client *c)
 {
@@ -35,15 +36,10 @@ static void on_connected(struct client *c)
 static const char *judge(const struct upstream *u, const struct http_message *m)
 {
     struct str type = headers_get(&m->headers, "Content-Type");
-    struct str coding = headers_get(&m->headers, "Content-Encoding");
 
-    if (m->status >= 300 && m->status < 400)
-        return "the backend redirects: name the final URL";
     if (m->status != 200)
         return m->status >= 500 ? "the backend answered with an error (5xx)"
                                 : "the backend refused (not 200)";
-    if (coding.n > 0 && !str_eq_nocase(coding, STR("identity")))
-        return "the stream is compressed, which was not asked for";
     for (const char *const *t = u->ops->types; *t != NULL; t++)
         if (str_media_is(type, *t))
             return NULL;
@@ -61,6 +57,29 @@ static uint64_t retry_after_ms(const struct http_message *m)
     return seconds * 1000;
 }
 
+static void refuse(struct upstream *u, const struct http_message *m,
+                   const char *why)
+{
+    log_info("source.refused", "%s status=%u", source_label(u->source),
+             m->status);
+    source_failed(u->source, why, retry_after_ms(m));
+}
+
+static int ask(struct upstream *u);
+
+static void redirect(struct upstream *u, const struct http_message *m)
+{
+    const char *why = target_follow(&u->target, u->source, m);
+
+    if (why != NULL) {
+        refuse(u, m, why);
+        return;
+    }
+    client_close(u->client);
+    if (ask(u) < 0)
+        give_up(u, "out of memory");
+}
+
 static void on_head(struct client *c, const struct http_message *m)
 {
     struct upstream *u = of(c);
@@ -72,11 +91,15 @@ static void on_head(struct client *c, const struct http_message *m)
         source_over(u->source, "the backend has no more (204)");
         return;
     }
+    if (target_is_redirect(m)) {
+        redirect(u, m);
+        return;
+    }
     why = judge(u, m);
+    if (why == NULL)
+        why = target_unpack(&u->unpack, m);
     if (why != NULL) {
-        log_info("source.refused", "%s status=%u", source_label(u->source),
-                 m->status);
-        source_failed(u->source, why, retry_after_ms(m));
+        refuse(u, m, why);
         return;
     }
     u->streaming = true;
@@ -85,23 +108,37 @@ static void on_head(struct client *c, const struct http_message *m)
     u->ops->begin(u);
 }
 
+static int put(void *arg, const char *data, size_t len)
+{
+    struct upstream *u = arg;
+
+    return u->ops->data(u, data, len);
+}
+
 static void on_body(struct client *c, const char *data, size_t len)
 {
     struct upstream *u = of(c);
+    int rc;
 
     if (!u->streaming)
         return;
     watch_silence(u);
-    if (u->ops->data(u, data, len) < 0)
-        give_up(u, "out of memory");
-    else
-        source_flush(u->source);
+    rc = u->unpack == NULL
+             ? put(u, data, len)
+             : unpack_feed(u->unpack, (struct str){data, len}, put, u);
+    source_flush(u->source);
+    if (rc < 0)
+        give_up(u, target_unpack_fault(rc));
 }
 
 static void on_end(struct client *c, bool reusable)
 {
     struct upstream *u = of(c);
 
+    if (u->streaming && u->unpack != NULL && !unpack_complete(u->unpack)) {
+        give_up(u, "the end of the compressed stream is missing");
+        return;
+    }
     if (u->streaming)
         u->ops->end(u);
     give_up(u, "the backend ended the stream");
@@ -133,57 +170,39 @@ static const struct client_ops upstream_client = {
     .failed = on_failed,
 };
 
-void upstream_write_target(struct buffer *out, struct str target,
-                           const struct backend_server *at)
-{
-    bool v6 = strchr(at->host, ':') != NULL;
-
-    buffer_append_str(out, STR("GET "));
-    buffer_append_str(out, target);
-    buffer_printf(out, v6 ? " HTTP/1.1\r\nHost: [%s]:%u\r\n"
-                          : " HTTP/1.1\r\nHost: %s:%u\r\n",
-                  at->host, at->port);
-}
-
-void upstream_write_request(struct buffer *out, const struct source *s,
-                            const struct backend_server *at)
-{
-    upstream_write_target(out, source_path(s), at);
-}
-
-static void send_request(struct upstream *u, const struct backend_server *at,
-                         struct str last_event_id)
+static void send_request(struct upstream *u)
 {
     struct buffer b = {0};
 
-    upstream_write_request(&b, u->source, at);
-    buffer_printf(&b, "Accept: %s\r\nAccept-Encoding: identity\r\n"
-                      "Cache-Control: no-store\r\nUser-Agent: penstock\r\n",
+    target_write_request(&u->target, u->source, &b);
+    buffer_printf(&b, "Accept: %s\r\nCache-Control: no-store\r\n",
                   u->ops->accept);
-    if (last_event_id.n > 0)
-        header_write(&b, STR("Last-Event-ID"), last_event_id);
+    if (u->last_event_id.n > 0)
+        header_write(&b, STR("Last-Event-ID"), u->last_event_id);
     buffer_append_str(&b, STR("\r\n"));
     client_expect(u->client, false, false);
     client_send(u->client, b.data, b.len);
     buffer_fini(&b);
 }
 
+static int ask(struct upstream *u)
+{
+    u->client = target_connect(&u->target, u->source, &upstream_client, u);
+    if (u->client == NULL)
+        return -ENOMEM;
+    send_request(u);
+    return 0;
+}
+
 int upstream_start(struct upstream *u, struct source *s,
                    const struct upstream_ops *ops, struct str last_event_id)
 {
-    const struct backend *backend = source_settings(s)->backend;
-    const struct backend_server *at = backend_pick(backend);
-
     u->source = s;
     u->ops = ops;
+    u->last_event_id = last_event_id;
     u->streaming = false;
     u->resumes = last_event_id.n > 0;
-    u->client = client_connect(at->host, at->port, backend->connect_ms,
-                               &upstream_client, u);
-    if (u->client == NULL)
-        return -ENOMEM;
-    send_request(u, at, last_event_id);
-    return 0;
+    return target_begin(&u->target, s, source_path(s)) < 0 ? -ENOMEM : ask(u);
 }
 
 void upstream_stop(struct upstream *u)
@@ -191,4 +210,10 @@ void upstream_stop(struct upstream *u)
     if (u->client != NULL)
         client_close(u->client);
     u->client = NULL;
+    unpack_free(&u->unpack);
+}
+
+void upstream_fini(struct upstream *u)
+{
+    target_fini(&u->target);
 }

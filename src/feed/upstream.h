@@ -1,14 +1,14 @@
 /* upstream.h - a GET of a backend's stream, for the source types that read
- * one: connects, asks, judges the answer's head, hands on the body. */
+ * one: connects, asks, goes where it is sent, judges the answer's head, hands
+ * on the body, unpacked. */
 #ifndef PENSTOCK_FEED_UPSTREAM_H
 #define PENSTOCK_FEED_UPSTREAM_H
 
 #include "base/strings.h"
-#include "http/client.h"
+#include "feed/target.h"
 
-struct backend_server;
-struct buffer;
 struct source;
+struct unpack;
 struct upstream;
 
 struct upstream_ops {
@@ -28,25 +28,24 @@ struct upstream_ops {
 struct upstream {
     struct source *source;
     const struct upstream_ops *ops;
+    struct target target;
     struct client *client; /* NULL while there is none */
+    struct str last_event_id; /* borrowed until the answer has begun */
+    struct unpack *unpack; /* NULL: the body comes as it is */
     bool streaming;
     bool resumes;          /* it was told where */
 };
 
-/* For source_type.start and .stop.  last_event_id absent: not sent. */
+/* For source_type.start and .stop.  last_event_id absent: not sent; else it
+ * stays until begin(). */
 int upstream_start(struct upstream *u, struct source *s,
                    const struct upstream_ops *ops, struct str last_event_id);
 void upstream_stop(struct upstream *u);
+/* For source_type.fini, after the last stop. */
+void upstream_fini(struct upstream *u);
 
 /* ---- for those that read otherwise, as well -------------------------------- */
 
-/* Writes a GET's request line for target (path and query) and the Host of at;
- * other fields follow. */
-void upstream_write_target(struct buffer *out, struct str target,
-                           const struct backend_server *at);
-/* The same for the URL of s. */
-void upstream_write_request(struct buffer *out, const struct source *s,
-                            const struct backend_server *at);
 /* What source_failed() is told of a client's failure, with its own word for
  * it; streaming: the answer's head has come. */
 const char *upstream_failure(enum client_failure failure, bool streaming,

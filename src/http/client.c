@@ -13,11 +13,12 @@
 
 #include "base/logging.h"
 #include "net/conn.h"
+#include "net/tls.h"
 #include "net/worker.h"
 
 const char *const client_failure_names[] = {
-    "unresolved", "refused",  "slow-connect", "timeout",
-    "bad-answer", "cut-off", "closed",
+    "unresolved", "refused",    "slow-connect", "untrusted", "bad-tls",
+    "timeout",    "bad-answer", "cut-off",      "closed",
 };
 
 /* One connection attempt, or a connection.  It outlives its sockets: each
@@ -32,6 +33,8 @@ struct client {
     void *arg;
     struct worker *worker;
     struct link *link;              /* NULL between addresses */
+    struct tls_server *tls_server;  /* a reference; NULL: plain */
+    struct tls *tls;                /* of the link; NULL: plain, or not yet */
     struct evdns_getaddrinfo_request *resolving;
     struct timer resolve_timer;
     struct evutil_addrinfo *addresses, *next_address;
@@ -46,6 +49,7 @@ struct client {
     bool keep_alive, ended;
     bool connected, expecting, answered, upgraded;
     bool paused, closed, note_posted, eof;
+    bool cut;                       /* TLS: the end was not announced */
     bool consuming;                 /* consume() is on the stack */
     bool slow;                      /* the last address did not answer */
 };
@@ -60,12 +64,31 @@ static int alive(const struct client *c)
 
 /* ---- the end -------------------------------------------------------------- */
 
+/* What TLS has to say goes out. */
+static void flush_tls(struct client *c)
+{
+    struct str out = tls_output(c->tls);
+
+    conn_write(&c->link->conn, out.p, out.n);
+    tls_sent(c->tls);
+}
+
+static void end_tls(struct client *c)
+{
+    if (c->tls == NULL)
+        return;
+    tls_end(c->tls);
+    flush_tls(c);
+}
+
+/* The TLS session itself may still be on the stack. */
 static void drop_link(struct client *c)
 {
     struct link *l = c->link;
 
     if (l == NULL)
         return;
+    end_tls(c);
     c->link = NULL;
     l->client = NULL;
     conn_close(&l->conn, false);
@@ -74,6 +97,8 @@ static void drop_link(struct client *c)
 static void free_client(struct client *c)
 {
     worker_timer_clear(c->worker, &c->resolve_timer);
+    tls_free(&c->tls);
+    tls_server_unref(&c->tls_server);
     parser_free(c->parser);
     buffer_fini(&c->early);
     buffer_fini(&c->input);
@@ -172,6 +197,7 @@ void client_leave(struct client *c, uint64_t wait_ms)
     struct link *l = c->link;
 
     if (alive(c) == 0 && c->connected && l != NULL && !c->eof) {
+        end_tls(c);
         c->link = NULL;
         l->client = NULL;
         l->conn.ops = &leaving_ops;
@@ -274,11 +300,11 @@ static size_t consume(struct client *c, char *data, size_t len)
 /* The server sends no more, and all that came has been used. */
 static void finish_input(struct client *c)
 {
-    if (c->upgraded && c->ops->raw_end != NULL)
+    if (c->upgraded && c->ops->raw_end != NULL && !c->cut)
         c->ops->raw_end(c);
     else if (c->upgraded || !parser_busy(c->parser))
         fail(c, CLIENT_CLOSED, "the server closed the connection");
-    else if (parser_finish(c->parser) < 0)
+    else if (c->cut || parser_finish(c->parser) < 0)
         fail(c, CLIENT_CUT_OFF, "the server closed in mid-answer");
     else if (alive(c) == 0)
         settle(c, false);
@@ -292,9 +318,8 @@ static struct client *of_conn(struct conn *conn)
 }
 
 /* What the owner has no room for yet is kept: at most what was read. */
-static void on_data(struct conn *conn, char *data, size_t len)
+static void take(struct client *c, char *data, size_t len)
 {
-    struct client *c = of_conn(conn);
     size_t used = c->input.len == 0 ? consume(c, data, len) : 0;
 
     if (alive(c) < 0 || used == len)
@@ -304,33 +329,122 @@ static void on_data(struct conn *conn, char *data, size_t len)
         fail(c, CLIENT_BAD_ANSWER, "out of memory");
 }
 
+static void take_end(struct client *c)
+{
+    conn_read(&c->link->conn, false);
+    c->eof = true;
+    if (!c->paused)
+        finish_input(c);
+}
+
+static void send_all(struct client *c, const struct iovec *iov, int n)
+{
+    if (c->tls == NULL) {
+        conn_write_all(&c->link->conn, iov, n);
+        return;
+    }
+    if (tls_write(c->tls, iov, n) < 0)
+        fail(c, CLIENT_CLOSED, "TLS takes no more");
+    else
+        flush_tls(c);
+}
+
+/* The connection stands, and TLS with it. */
+static void become_connected(struct client *c)
+{
+    struct conn *conn = &c->link->conn;
+    const struct iovec early = {c->early.data, c->early.len};
+
+    c->connected = true;
+    conn_set_timer(conn, 0);
+    conn_read(conn, !c->paused);
+    if (c->early.len > 0)
+        send_all(c, &early, 1);
+    buffer_fini(&c->early);
+    if (alive(c) == 0 && c->ops->connected != NULL)
+        c->ops->connected(c);
+    if (alive(c) == 0 && c->ops->drained != NULL && conn_pending(conn) == 0)
+        c->ops->drained(c);
+}
+
+/* What the session has come to, once it gives nothing more. */
+static void look_at_tls(struct client *c)
+{
+    switch (tls_state(c->tls)) {
+    case TLS_ENDED:
+        take_end(c);
+        break;
+    case TLS_UNTRUSTED:
+        fail(c, CLIENT_UNTRUSTED, tls_why(c->tls));
+        break;
+    case TLS_FAILED:
+        fail(c, CLIENT_BAD_TLS, tls_why(c->tls));
+        break;
+    default:
+        break;
+    }
+}
+
+static void read_tls(struct client *c)
+{
+    char plain[16384]; /* a record */
+    size_t n;
+
+    do {
+        n = tls_read(c->tls, plain, sizeof(plain));
+        flush_tls(c);
+        if (!c->connected && tls_state(c->tls) == TLS_OPEN)
+            become_connected(c);
+        if (n > 0 && alive(c) == 0)
+            take(c, plain, n);
+    } while (n > 0 && alive(c) == 0);
+    if (alive(c) == 0)
+        look_at_tls(c);
+}
+
+static void begin_tls(struct client *c)
+{
+    c->tls = tls_new(c->tls_server);
+    if (c->tls == NULL) {
+        fail(c, CLIENT_REFUSED, "out of memory");
+        return;
+    }
+    flush_tls(c);
+    conn_read(&c->link->conn, true);
+}
+
+static void on_data(struct conn *conn, char *data, size_t len)
+{
+    struct client *c = of_conn(conn);
+
+    if (c->tls == NULL)
+        take(c, data, len);
+    else if (tls_feed(c->tls, data, len) < 0)
+        fail(c, CLIENT_BAD_ANSWER, "out of memory");
+    else
+        read_tls(c);
+}
+
 static void on_eof(struct conn *conn)
 {
     struct client *c = of_conn(conn);
 
-    c->eof = true;
-    if (!c->paused)
-        finish_input(c);
+    c->cut = c->tls != NULL;
+    if (c->connected)
+        take_end(c);
+    else
+        fail(c, CLIENT_BAD_TLS, "the server closed in the TLS handshake");
 }
 
 static void on_drained(struct conn *conn)
 {
     struct client *c = of_conn(conn);
 
-    if (c->connected) {
-        if (c->ops->drained != NULL)
-            c->ops->drained(c);
-        return;
-    }
-    c->connected = true;
-    conn_set_timer(conn, 0);
-    conn_read(conn, !c->paused);
-    if (c->early.len > 0)
-        conn_write(conn, c->early.data, c->early.len);
-    buffer_fini(&c->early);
-    if (c->ops->connected != NULL)
-        c->ops->connected(c);
-    if (alive(c) == 0 && c->ops->drained != NULL && conn_pending(conn) == 0)
+    if (!c->connected && c->tls_server == NULL)
+        become_connected(c);
+    else if (!c->connected && c->tls == NULL)
+        begin_tls(c);
+    else if (c->connected && c->ops->drained != NULL)
         c->ops->drained(c);
 }
 
@@ -338,6 +452,10 @@ static void on_timeout(struct conn *conn)
 {
     struct client *c = of_conn(conn);
 
+    if (!c->connected && c->tls != NULL) {
+        fail(c, CLIENT_SLOW_CONNECT, "no end of the TLS handshake in time");
+        return;
+    }
     if (!c->connected) {
         c->slow = true;
         drop_link(c);
@@ -351,7 +469,9 @@ static void on_broken(struct conn *conn, int error)
 {
     struct client *c = of_conn(conn);
 
-    if (!c->connected) {
+    if (!c->connected && c->tls != NULL) {
+        fail(c, CLIENT_BAD_TLS, "the server broke off the TLS handshake");
+    } else if (!c->connected) {
         c->slow = false;
         drop_link(c);
         try_next_address(c);
@@ -461,6 +581,13 @@ static void on_resolve_timeout(struct timer *t)
     evdns_getaddrinfo_cancel(c->resolving);
 }
 
+/* "localhost" is the loopback of both kinds, whatever a resolver makes of it
+ * (RFC 6761 6.3): a server may listen on one of them alone. */
+static bool is_localhost(const char *host)
+{
+    return str_eq_nocase(str_of(host), STR("localhost"));
+}
+
 static void resolve(struct client *c, const char *host, const char *port)
 {
     struct evutil_addrinfo hints = {
@@ -471,7 +598,8 @@ static void resolve(struct client *c, const char *host, const char *port)
     struct evdns_base *dns;
     struct evdns_getaddrinfo_request *request;
 
-    if (evutil_getaddrinfo(host, port, &hints, &c->addresses) == 0) {
+    if (evutil_getaddrinfo(is_localhost(host) ? NULL : host, port, &hints,
+                           &c->addresses) == 0) {
         c->next_address = c->addresses;
         try_next_address(c);
         return;
@@ -491,7 +619,7 @@ static void resolve(struct client *c, const char *host, const char *port)
 }
 
 struct client *client_connect(const char *host, uint16_t port,
-                              uint64_t connect_ms,
+                              struct tls_server *tls, uint64_t connect_ms,
                               const struct client_ops *ops, void *arg)
 {
     struct client *c = calloc(1, sizeof(*c));
@@ -508,6 +636,7 @@ struct client *client_connect(const char *host, uint16_t port,
     c->ops = ops;
     c->arg = arg;
     c->worker = worker_self();
+    c->tls_server = tls == NULL ? NULL : tls_server_ref(tls);
     c->connect_ms = connect_ms;
     c->note.run = run_note;
     c->resolve_timer.fire = on_resolve_timeout;
@@ -552,7 +681,7 @@ void client_send_all(struct client *c, const struct iovec *iov, int n)
     if (alive(c) < 0)
         return;
     if (c->connected) {
-        conn_write_all(&c->link->conn, iov, n);
+        send_all(c, iov, n);
         return;
     }
     for (int i = 0; i < n; i++)
@@ -563,8 +692,10 @@ void client_send_all(struct client *c, const struct iovec *iov, int n)
 
 void client_shutdown(struct client *c)
 {
-    if (alive(c) == 0 && c->connected)
-        conn_shutdown(&c->link->conn);
+    if (alive(c) < 0 || !c->connected)
+        return;
+    end_tls(c);
+    conn_shutdown(&c->link->conn);
 }
 
 size_t client_pending(const struct client *c)

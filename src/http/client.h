@@ -9,11 +9,14 @@
 #include "http/parser.h"
 
 struct client;
+struct tls_server;
 
 enum client_failure {
     CLIENT_UNRESOLVED,  /* no address for the host */
     CLIENT_REFUSED,     /* no connection to any of its addresses */
     CLIENT_SLOW_CONNECT, /* none to any, the last for want of time */
+    CLIENT_UNTRUSTED,   /* TLS: not its certificate */
+    CLIENT_BAD_TLS,     /* TLS: not spoken there, or refused */
     CLIENT_TIMEOUT,     /* the deadline of client_set_timer() */
     CLIENT_BAD_ANSWER,  /* what no parser may let pass */
     CLIENT_CUT_OFF,     /* closed in the middle of an answer */
@@ -38,16 +41,18 @@ struct client_ops {
     void (*raw)(struct client *c, char *data, size_t len);
     /* The other end sends no more, after a 101.  May be NULL: failed. */
     void (*raw_end)(struct client *c);
-    /* Over: c is closed and must be forgotten.  why is static. */
+    /* Over: c is closed and must be forgotten.  why is for people, and lives
+     * until this returns. */
     void (*failed)(struct client *c, enum client_failure failure,
                    const char *why);
 };
 
 /* Begins to connect, trying each address of host in turn (RFC 8305 without
- * the race), each for connect_ms at most, and before that the resolver.  failed() is never called from
- * inside.  NULL when out of memory. */
+ * the race), each for connect_ms at most, with the handshake where tls is not
+ * NULL, and before that the resolver, which is asked each time.  failed() is
+ * never called from inside.  NULL when out of memory. */
 struct client *client_connect(const char *host, uint16_t port,
-                              uint64_t connect_ms,
+                              struct tls_server *tls, uint64_t connect_ms,
                               const struct client_ops *ops, void *arg);
 /* Hands the connection to somebody else: a pool, the next request. */
 void client_set_owner(struct client *c, const struct client_ops *ops,

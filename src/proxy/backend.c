@@ -8,8 +8,9 @@
 
 #include "base/logging.h"
 #include "http/client.h"
+#include "net/tls.h"
 
-#define KEY_MAX 300 /* longer than any host name */
+#define KEY_MAX 400 /* longer than any host name, with a digest */
 
 /* One connection that waits. */
 struct idle {
@@ -24,7 +25,7 @@ struct pool {
     UT_hash_handle hh;
     LIST_HEAD(, idle) idle;
     unsigned count;
-    char key[KEY_MAX]; /* the host, and the port's octets */
+    char key[KEY_MAX]; /* host, the port's octets, how TLS is spoken there */
     char server[KEY_MAX + 8]; /* for the log */
 };
 
@@ -64,6 +65,13 @@ const struct backend_server *backend_pick(const struct backend *b)
     return &b->servers[t == NULL ? 0 : t->next++ % b->server_count];
 }
 
+struct client *backend_connect(const struct backend *b,
+                               const struct backend_server *s,
+                               const struct client_ops *ops, void *arg)
+{
+    return client_connect(s->host, s->port, s->tls, b->connect_ms, ops, arg);
+}
+
 /* ---- the pool ------------------------------------------------------------ */
 
 static void drop_idle(struct idle *i)
@@ -90,15 +98,16 @@ static const struct client_ops idle_ops = {.failed = on_failed};
 static struct pool *find_pool(const struct backend_server *s, char *key,
                               size_t cap, size_t *len)
 {
+    const char *tls = tls_server_id(s->tls);
+    size_t n = strlen(s->host), tls_n = strlen(tls);
     struct pool *p;
 
-    size_t n = strlen(s->host);
-
-    *len = n + sizeof(s->port);
+    *len = n + sizeof(s->port) + tls_n;
     if (*len > cap)
         return NULL; /* no such host name */
     memcpy(key, s->host, n);
     memcpy(key + n, &s->port, sizeof(s->port));
+    memcpy(key + n + sizeof(s->port), tls, tls_n);
     HASH_FIND(hh, pools, key, *len, p);
     return p;
 }

@@ -8,10 +8,15 @@
 #include <stdint.h>
 
 struct client;
+struct client_ops;
+struct tls_context;
+struct tls_server;
 
 struct backend_server {
     char *host; /* a name or an address, without brackets */
     uint16_t port;
+    bool https;
+    struct tls_server *tls; /* NULL: plain */
 };
 
 /* Settings; they never change.  Those who are given one use it no longer than
@@ -20,6 +25,11 @@ struct backend {
     char *name;
     struct backend_server *servers;
     unsigned server_count; /* 1 at least */
+    struct {
+        bool verify;
+        char *ca, *name, *cert, *key; /* as in the file; NULL: not there */
+        struct tls_context *context;  /* NULL: no TLS at all */
+    } tls;
     uint64_t connect_ms;   /* until the connection stands: 502 after */
     uint64_t response_ms;  /* until the answer's head: 504 after */
     uint64_t idle_ms;      /* of a connection in the pool; 0: none is kept */
@@ -28,6 +38,11 @@ struct backend {
 
 /* The server whose turn it is: round robin. */
 const struct backend_server *backend_pick(const struct backend *b);
+
+/* client_connect() with what b says of it; s is one of its servers. */
+struct client *backend_connect(const struct backend *b,
+                               const struct backend_server *s,
+                               const struct client_ops *ops, void *arg);
 
 /* A connection to s that is idle and stands, the caller's from now on (with
  * client_set_owner()); NULL if there is none.  sure: the kernel is asked whether

@@ -27,6 +27,8 @@ static const char *const failure_errors[] = {
     [CLIENT_UNRESOLVED] = "dns_error",
     [CLIENT_REFUSED] = "connection_refused",
     [CLIENT_SLOW_CONNECT] = "connection_timeout",
+    [CLIENT_UNTRUSTED] = "tls_certificate_error",
+    [CLIENT_BAD_TLS] = "tls_protocol_error",
     [CLIENT_TIMEOUT] = "http_response_timeout",
     [CLIENT_BAD_ANSWER] = "http_protocol_error",
     [CLIENT_CUT_OFF] = "connection_terminated",
@@ -325,8 +327,7 @@ static void attempt(struct forward *f, bool fresh)
     if (f->reused)
         client_set_owner(c, &client_side, f);
     else
-        c = client_connect(s->host, s->port, f->backend->connect_ms,
-                           &client_side, f);
+        c = backend_connect(f->backend, s, &client_side, f);
     f->client = c;
     if (c == NULL)
         forward_refuse(f, 502, "proxy_internal_error", "out of memory");

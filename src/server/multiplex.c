@@ -44,7 +44,10 @@ static const struct route *find_home(const struct config *config,
     if (r->channel_text != NULL)
         return pattern_match(&r->channel, name, values) ? r : NULL;
     home = config_route_of_channel(config, name, values);
-    return home == NULL || home->per_connection ? NULL : home;
+    return home == NULL || home->per_connection ||
+                   home->source.per == PER_CLIENT
+               ? NULL
+               : home;
 }
 
 static int open_channel(struct exchange *x, const struct route *home,

@@ -10,17 +10,6 @@
 
 /* ---- readers --------------------------------------------------------------------- */
 
-static bool origins_same(char *const *a, char *const *b)
-{
-    if (a == NULL || b == NULL)
-        return a == b;
-    while (*a != NULL && *b != NULL && strcmp(*a, *b) == 0) {
-        a++;
-        b++;
-    }
-    return *a == NULL && *b == NULL;
-}
-
 static bool pattern_same(const struct pattern *a, const struct pattern *b)
 {
     if (a->part_count != b->part_count)
@@ -43,8 +32,10 @@ static bool serves(const struct route *r, unsigned kind)
 /* Who may read; whoever got in under other rules has to ask again. */
 static bool admission_same(const struct route *a, const struct route *b)
 {
-    return origins_same(a->reader.origins, b->reader.origins) &&
-           origins_same(a->cors.origins, b->cors.origins) &&
+    return texts_same(a->reader.origins, b->reader.origins) &&
+           texts_same(a->cors.origins, b->cors.origins) &&
+           a->source.per == b->source.per &&
+           texts_same(a->source.pass, b->source.pass) &&
            a->cors.credentials == b->cors.credentials;
 }
 
@@ -127,13 +118,16 @@ static void start_missing(struct channel *c, void *arg)
 {
     struct server_worker *part = arg;
     const struct source_settings *settings;
+    struct source_request request = {STR_NONE, STR_NONE};
     struct buffer path = {0};
 
     if (atomic_load(&c->readers) == 0 || source_exists(c))
         return;
     settings = plan_source(part->config, c, &path);
-    if (settings != NULL)
-        source_ensure(c, &part->config->snapshot, settings, buffer_str(&path));
+    request.path = buffer_str(&path);
+    /* Readers of a client's own channel are about to be let go. */
+    if (settings != NULL && settings->per == PER_CHANNEL)
+        source_ensure(c, &part->config->snapshot, settings, request);
     buffer_fini(&path);
 }
 
@@ -141,6 +135,7 @@ static void start_missing(struct channel *c, void *arg)
 static void start_always(struct server_worker *part, const struct route *r)
 {
     struct history_bounds bounds = apply_bounds(r);
+    const struct source_request request = {str_of(r->source.path), STR_NONE};
     struct channel *c;
 
     if (r->channel_text == NULL || r->source.when != WHEN_ALWAYS)
@@ -152,8 +147,7 @@ static void start_always(struct server_worker *part, const struct route *r)
         return;
     }
     if (!source_exists(c))
-        source_ensure(c, &part->config->snapshot, &r->source,
-                      str_of(r->source.path));
+        source_ensure(c, &part->config->snapshot, &r->source, request);
     channel_unref(&c);
 }
 

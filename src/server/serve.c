@@ -12,6 +12,7 @@
 #include "server/apply.h"
 #include "server/cors.h"
 #include "server/multiplex.h"
+#include "server/passed.h"
 #include "server/script.h"
 #include "server/server.h"
 #include "server/throttle.h"
@@ -294,16 +295,21 @@ static bool refuse_method(struct exchange *x, const struct route *r)
     return true;
 }
 
-/* Makes or finds the channel that a template means.  0 or -errno. */
+/* Makes or finds the channel that a template means, for those who passed that
+ * (NULL: for all).  0 or -errno. */
 static int find_channel(struct exchange *x, const struct route *r,
                         const struct pattern *name,
                         const struct pattern_values *values,
-                        struct channel **out)
+                        const struct str *passed, struct channel **out)
 {
     struct history_bounds bounds = apply_bounds(r);
     struct buffer text = {0};
     int rc = pattern_expand(name, values, &text);
 
+    if (rc == 0 && passed != NULL)
+        passed_name(&text, *passed);
+    if (rc == 0 && text.failed)
+        rc = -ENOMEM;
     if (rc == 0)
         rc = hub_channel(&server_part(x)->server->hub, buffer_str(&text),
                          &bounds, out);
@@ -316,12 +322,14 @@ static int find_channels(struct exchange *x, const struct route *r,
                          const struct pattern_values *values,
                          struct feed *feed)
 {
-    int rc = find_channel(x, r, &r->channel, values, &feed->channel);
+    bool own = r->source.per == PER_CLIENT;
+    int rc = find_channel(x, r, &r->channel, values,
+                          own ? &feed->request.passed : NULL, &feed->channel);
 
     if (rc < 0 || r->reader.receive == RECEIVE_NOTHING)
         return rc;
     if (r->reader.receive == RECEIVE_OTHER)
-        return find_channel(x, r, &r->receive, values, &feed->receive);
+        return find_channel(x, r, &r->receive, values, NULL, &feed->receive);
     feed->receive = channel_ref(feed->channel);
     return 0;
 }
@@ -408,7 +416,7 @@ static void serve_channel(struct exchange *x, const struct route *r,
         .reader = &r->reader,
         .source = &r->source,
     };
-    struct buffer path = {0};
+    struct buffer path = {0}, passed = {0};
     char name[ID_MAX];
     int rc;
 
@@ -427,9 +435,12 @@ static void serve_channel(struct exchange *x, const struct route *r,
     rc = r->source.path == NULL
              ? 0
              : pattern_expand_url(&r->source_path, values, &path);
+    if (r->source.pass != NULL)
+        passed_collect(&passed, &x->request->headers, r->source.pass);
+    feed.request = (struct source_request){buffer_str(&path),
+                                           buffer_str(&passed)};
     if (rc == 0)
-        rc = find_channels(x, r, values, &feed);
-    feed.source_path = buffer_str(&path);
+        rc = passed.failed ? -ENOMEM : find_channels(x, r, values, &feed);
     if (rc < 0)
         refuse_channel(x, rc, STR_NONE);
     else if (is_message(x->request, r))
@@ -439,6 +450,7 @@ static void serve_channel(struct exchange *x, const struct route *r,
     channel_unref(&feed.channel);
     channel_unref(&feed.receive);
     buffer_fini(&path);
+    buffer_fini(&passed);
 }
 
 /* ---- the request ------------------------------------------------------------- */

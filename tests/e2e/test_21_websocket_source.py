@@ -15,9 +15,9 @@ from clients import reader
 class WsBackend:
     """A WebSocket server in a thread; what it does is `script(connection)`."""
 
-    def __init__(self, script, compression=None):
+    def __init__(self, script, compression=None, tls=None):
         self.script = script
-        self.compression = compression
+        self.compression, self.tls = compression, tls
         self.connections = 0
         self.received = []
         self.closed = []
@@ -35,7 +35,8 @@ class WsBackend:
 
     async def _serve(self):
         self.server = await websockets.serve(self._handle, "127.0.0.1", 0,
-                                             compression=self.compression)
+                                             compression=self.compression,
+                                             ssl=self.tls)
         self.port = self.server.sockets[0].getsockname()[1]
 
     async def _handle(self, ws):

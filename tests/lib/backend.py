@@ -11,6 +11,7 @@ unless it closed it or called conn.rst()."""
 import json
 import re
 import socket
+import ssl
 import threading
 import time
 
@@ -105,7 +106,7 @@ class Connection:
             self.stream.received += data
             self.stream.buffer += data
             return not data
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             return False
         except OSError:
             return True
@@ -113,8 +114,15 @@ class Connection:
             if self.sock.fileno() >= 0:
                 self.sock.setblocking(True)
 
-    def close(self):
+    def close(self, cut=False):
+        """cut: by TCP alone, without TLS's word that it is meant."""
         self.open = False
+        try:
+            if isinstance(self.sock, ssl.SSLSocket) and not cut:
+                self.sock.setblocking(False)
+                self.sock.unwrap()
+        except OSError:
+            pass  # it has been said, and nobody waits for an answer
         try:
             self.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -135,10 +143,13 @@ def headers_expect(headers):
 
 
 class Backend:
-    """raw_handler, if given, gets each connection itself instead."""
+    """raw_handler, if given, gets each connection itself instead; tls is an
+    ssl.SSLContext, see certificates.py."""
 
-    def __init__(self, handler=None, raw_handler=None, host="127.0.0.1"):
-        self.host = host
+    def __init__(self, handler=None, raw_handler=None, host="127.0.0.1",
+                 tls=None):
+        self.host, self.tls = host, tls
+        self.resumed = []  # of each TLS connection: whether it was short
         self.handler = handler or (lambda request, conn: conn.respond(200, b""))
         self.raw_handler = raw_handler or self.serve
         self.requests, self.connections, self.failures = [], [], []
@@ -172,8 +183,15 @@ class Backend:
                 return
             threading.Thread(target=self.run, args=(conn,), daemon=True).start()
 
+    def shake_hands(self, conn):
+        conn.sock = conn.stream.sock = self.tls.wrap_socket(conn.sock,
+                                                            server_side=True)
+        self.resumed.append(conn.sock.session_reused)
+
     def run(self, conn):
         try:
+            if self.tls:
+                self.shake_hands(conn)
             self.raw_handler(conn)
         except (OSError, raw.Closed):
             pass  # penstock went away: that is for the test to judge
@@ -208,7 +226,7 @@ class Backend:
     @property
     def url(self):
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"http{'s' if self.tls else ''}://{host}:{self.port}"
 
     def __enter__(self):
         return self.start()

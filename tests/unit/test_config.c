@@ -60,6 +60,11 @@ static void assert_errors(const char *text, const char *expected)
     "{" keys "}]}"
 #define FEED(keys) ROUTE("\"path\": \"/a/{x}\", \"source\": \"publish\", " keys)
 #define SOURCE(keys) ROUTE("\"path\": \"/a/{x}\", \"source\": {" keys "}")
+#define STREAM(keys) SOURCE("\"sse\": \"app/s\", " keys)
+#define TLS(url, keys)                                                         \
+    "{\"listen\": \":80\", \"backends\": {\"b\": {\"servers\": " url            \
+    ",\n\"tls\": {" keys "}}}, \"routes\": [{\"path\": \"/*\", \"proxy\": "      \
+    "\"b\"}]}"
 
 /* What is wrong, and what is said about it. */
 static const struct broken {
@@ -217,7 +222,7 @@ static const struct broken {
     {"{\"listen\": \":80\", \"routes\": [{\"path\": \"/\", \"proxy\": "
      "\"a\"}], \"backends\": {\n"
      "\"a\": \"127.0.0.1:9000\",\n"
-     "\"b\": \"https://b\",\n"
+     "\"b\": \"https://b/v1\",\n"
      "\"c\": \"http://c/v1\",\n"
      "\"d\": \"http://d:0\",\n"
      "\"e/f\": \"http://e\",\n"
@@ -228,7 +233,8 @@ static const struct broken {
      "}}",
      "f.json:2: backends.a: \"127.0.0.1:9000\" is not a URL; write "
      "\"http://127.0.0.1:9000\"\n"
-     "f.json:3: backends.b: https towards a backend is not supported yet\n"
+     "f.json:3: backends.b: a backend's URL has no path; write \"https://b\" "
+     "and put \"/v1\" into the route\n"
      "f.json:4: backends.c: a backend's URL has no path; write \"http://c\" "
      "and put \"/v1\" into the route\n"
      "f.json:5: backends.d: port 0 is out of range; allowed: from 1 to "
@@ -240,7 +246,78 @@ static const struct broken {
      "path.\n"
      "f.json:8: backends.h.pool: out of range; allowed: from 0 to 10000\n"
      "f.json:9: backends.i: a user in a backend's URL is not supported\n"
-     "f.json:10: backends.j: \"unix://x\" is not an http:// URL\n"},
+     "f.json:10: backends.j: \"unix://x\" is no http:// or https:// "
+     "URL\n"},
+    {TLS("\"http://b\"", "\"verify\": true"),
+     "f.json:2: backends.b.tls: needs a server whose URL begins with "
+     "https://\n"},
+    {TLS("\"https://b\"", "\"verify\": 1, \"name\": \"\", \"ca\": 1, "
+         "\"key\": \"k\""),
+     "f.json:2: backends.b.tls.verify: must be true or false\n"
+     "f.json:2: backends.b.tls.ca: must be a string such as "
+     "\"authority.pem\", not a number\n"
+     "f.json:2: backends.b.tls.name: is empty\n"
+     "f.json:2: backends.b.tls.cert: is missing; it goes with \"key\"\n"},
+    {TLS("\"https://b\"", "\"cert\": \"c\""),
+     "f.json:2: backends.b.tls.key: is missing; it goes with \"cert\"\n"},
+    {TLS("\"https://b\"", "\"ca\": \"c\", \"verify\": false"),
+     "f.json:2: backends.b.tls.ca: is of no use where \"verify\" is false\n"},
+    {TLS("\"https://b\"", "\"ca\": \"/nowhere/c\""),
+     "f.json:2: backends.b.tls.ca: cannot read \"/nowhere/c\": No such file or "
+     "directory\n"},
+    {TLS("\"https://b\"", "\"ca\": \"/dev/null\""),
+     "f.json:2: backends.b.tls.ca: cannot read \"/dev/null\": not a regular "
+     "file\n"},
+    {TLS("\"https://b\"", "\"ca\": \"/proc/version\""),
+     "f.json:2: backends.b.tls.ca: \"/proc/version\" holds no certificate in PEM "
+     "form\n"},
+
+    /* Request fields of sources. */
+    {STREAM("\"headers\": {\"X-A\": \"sec\\nret\", \"x a\": \"1\", "
+            "\"host\": \"h\", \"X-B\": \"\", \"X-C\": {\"fil\": \"f\"}, "
+            "\"X-D\": \"sec\\u0001ret\", \"x-d\": {\"file\": "
+            "\"/nowhere/f\"}, \"X-E\": 1}"),
+     "f.json:2: routes[0].source.headers.X-A: holds a line end or another "
+     "control character, which a field cannot have\n"
+     "f.json:2: routes[0].source.headers[\"x a\"]: \"x a\" is not a field's "
+     "name\n"
+     "f.json:2: routes[0].source.headers.host: \"host\" is a field that "
+     "penstock writes itself\n"
+     "f.json:2: routes[0].source.headers.X-B: holds nothing\n"
+     "f.json:2: routes[0].source.headers.X-C: is a string, or {\"file\": "
+     "\"NAME\"} for what stands in a file\n"
+     "f.json:2: routes[0].source.headers.X-D: holds a line end or another "
+     "control character, which a field cannot have\n"
+     "f.json:2: routes[0].source.headers.x-d: stands there already, as "
+     "\"X-D\"\n"
+     "f.json:2: routes[0].source.headers.x-d.file: cannot read "
+     "\"/nowhere/f\": No such file or directory\n"
+     "f.json:2: routes[0].source.headers.X-E: must be a string such as "
+     "\"Bearer ...\", not a number\n"},
+    {STREAM("\"pass\": [\"Cookie\"]"),
+     "f.json:2: routes[0].source.pass: goes with \"per\": \"client\" only: one "
+     "connection for all cannot have what each of them sends\n"},
+    {STREAM("\"per\": \"client\", \"when\": \"always\""),
+     "f.json:2: routes[0].source.when: \"always\" needs a channel without "
+     "{name}s, not \"a/{x}\": nobody tells which to open\n"
+     "f.json:2: routes[0].source.per: \"client\" needs \"pass\", which names "
+     "what tells clients apart, such as [\"Authorization\"]\n"
+     "f.json:2: routes[0].source.when: \"always\" does not go with \"per\": "
+     "\"client\": nobody is there to read for\n"},
+    {STREAM("\"per\": \"client\", \"headers\": {\"A\": \"1\"}, "
+            "\"pass\": [\"B\", \"b\", \"a\", \"TE\", 1]"),
+     "f.json:2: routes[0].source.pass[1]: \"b\" is listed twice\n"
+     "f.json:2: routes[0].source.pass[2]: \"a\" stands in \"headers\", too\n"
+     "f.json:2: routes[0].source.pass[3]: \"TE\" is a field that penstock writes "
+     "itself\n"
+     "f.json:2: routes[0].source.pass[4]: must be a string such as "
+     "\"Authorization\", not a number\n"},
+    {STREAM("\"per\": \"client\", \"pass\": [\"B\"]}, \"multiplex\": true, "
+            "\"channel\": \"x\", \"cache\": \"auto\", \"history\": {"),
+     "f.json:2: routes[0].source.per: \"client\" does not go with "
+     "\"multiplex\"\n"
+     "f.json:2: routes[0].source.per: \"client\" does not go with \"cache\": it "
+     "would give one client what is another's\n"},
 
     /* Routes. */
     {ROUTE("\"proxy\": \"app\""),
@@ -333,9 +410,8 @@ static const struct broken {
     {FEED("\"compress\": \"gzip\""),
      "f.json:2: routes[0].compress: must be true, false or an object such as "
      "{\"min\": \"256B\"}, not a string\n"},
-    {ROUTE("\"path\": \"/a\", \"source\": {\"sse\": \"app\", "
-           "\"compress\": true}"),
-     "f.json:2: routes[0].source.compress: goes with \"websocket\" only\n"},
+    {STREAM("\"compress\": 1"),
+     "f.json:2: routes[0].source.compress: must be true or false\n"},
     {FEED("\"compress\": {\"level\": 0}"),
      "f.json:2: routes[0].compress.level: out of range; allowed: from 1 to "
      "9\n"},

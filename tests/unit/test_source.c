@@ -110,7 +110,8 @@ static int teardown(void **state)
 
 static void ensure(void)
 {
-    source_ensure(news, &snapshot, &settings, STR("/stream"));
+    source_ensure(news, &snapshot, &settings,
+                  (struct source_request){STR("/stream"), STR_NONE});
 }
 
 /* As feed_join() does. */

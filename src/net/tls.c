@@ -1,0 +1,550 @@
+#include "net/tls.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define WHY_MAX    200
+#define RECORD_MAX 16384 /* RFC 8446 5.1 */
+#define ID_OCTETS  32    /* SHA-256 */
+
+struct tls_context {
+    atomic_uint refs;
+    SSL_CTX *ssl;
+    unsigned char digest[ID_OCTETS]; /* of the settings */
+};
+
+struct tls_server {
+    atomic_uint refs;
+    struct tls_context *context; /* a reference */
+    bool is_address, foreign;
+    pthread_mutex_t lock;
+    SSL_SESSION *session;        /* under lock; NULL: none */
+    char id[2 * ID_OCTETS + 1];
+    char name[];
+};
+
+struct tls {
+    SSL *ssl;
+    BIO *in, *out; /* the SSL's */
+    struct tls_server *server;
+    enum tls_state state;
+    char why[WHY_MAX];
+};
+
+/* ---- settings ------------------------------------------------------------- */
+
+/* A program that nobody watches cannot ask for a passphrase. */
+static int no_passphrase(char *out, int cap, int writing, void *arg)
+{
+    return -1;
+}
+
+static BIO *reading(struct str pem)
+{
+    return BIO_new_mem_buf(pem.p, (int)pem.n);
+}
+
+/* What is named is trusted, also where it is no authority but one below, or a
+ * server's own certificate.  NULL, or what is wrong. */
+static const char *trust(SSL_CTX *ssl, struct str pem)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(ssl);
+    BIO *bio = reading(pem);
+    unsigned count = 0;
+    X509 *cert;
+
+    while (bio != NULL && (cert = PEM_read_bio_X509_AUX(
+                               bio, NULL, no_passphrase, NULL)) != NULL) {
+        count += X509_STORE_add_cert(store, cert) == 1;
+        X509_free(cert);
+    }
+    BIO_free(bio);
+    X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+    return count > 0 ? NULL : "holds no certificate in PEM form";
+}
+
+/* The first is ours, and those that follow lead to an authority. */
+static const char *identify(SSL_CTX *ssl, struct str pem)
+{
+    BIO *bio = reading(pem);
+    X509 *cert = bio == NULL ? NULL
+                             : PEM_read_bio_X509_AUX(bio, NULL, no_passphrase,
+                                                     NULL);
+    bool ok = cert != NULL && SSL_CTX_use_certificate(ssl, cert) == 1;
+
+    X509_free(cert);
+    while (ok && (cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)) !=
+                     NULL)
+        if (SSL_CTX_add0_chain_cert(ssl, cert) != 1)
+            X509_free(cert);
+    BIO_free(bio);
+    return ok ? NULL : "holds no certificate in PEM form";
+}
+
+static const char *unlock(SSL_CTX *ssl, struct str pem)
+{
+    BIO *bio = reading(pem);
+    EVP_PKEY *key = bio == NULL ? NULL
+                                : PEM_read_bio_PrivateKey(bio, NULL,
+                                                          no_passphrase, NULL);
+    const char *why = NULL;
+
+    if (key == NULL)
+        why = "holds no key in PEM form that is not encrypted";
+    else if (SSL_CTX_use_PrivateKey(ssl, key) != 1 ||
+             SSL_CTX_check_private_key(ssl) != 1)
+        why = "holds a key that is not the certificate's";
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+    return why;
+}
+
+static const char *fill(SSL_CTX *ssl, const struct tls_settings *s,
+                        enum tls_setting *which)
+{
+    const char *why = NULL;
+
+    *which = TLS_CA;
+    if (s->ca.p != NULL)
+        why = trust(ssl, s->ca);
+    else if (s->verify)
+        SSL_CTX_set_default_verify_paths(ssl);
+    if (why != NULL || s->cert.p == NULL)
+        return why;
+    *which = TLS_CERT;
+    why = identify(ssl, s->cert);
+    if (why != NULL)
+        return why;
+    *which = TLS_KEY;
+    return unlock(ssl, s->key);
+}
+
+/* Parts are told apart by their lengths. */
+static void digest_parts(unsigned char out[ID_OCTETS], const struct str *parts,
+                         unsigned n)
+{
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+
+    memset(out, 0, ID_OCTETS);
+    if (md == NULL)
+        return;
+    EVP_DigestInit_ex(md, EVP_sha256(), NULL);
+    for (unsigned i = 0; i < n; i++) {
+        EVP_DigestUpdate(md, &parts[i].n, sizeof(parts[i].n));
+        EVP_DigestUpdate(md, parts[i].p, parts[i].n);
+    }
+    EVP_DigestFinal_ex(md, out, NULL);
+    EVP_MD_CTX_free(md);
+}
+
+static int judge(int ok, X509_STORE_CTX *store);
+static int remember(SSL *ssl, SSL_SESSION *session);
+
+static SSL_CTX *ssl_context(bool verify)
+{
+    SSL_CTX *ssl = SSL_CTX_new(TLS_client_method());
+
+    if (ssl == NULL)
+        return NULL;
+    SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION);
+    SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+    if (verify)
+        SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, judge);
+    SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_CLIENT |
+                                            SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ssl, remember);
+    return ssl;
+}
+
+int tls_context_new(struct tls_context **out, const struct tls_settings *s,
+                    enum tls_setting *which, const char **why)
+{
+    const struct str parts[] = {s->verify ? STR("verify") : STR(""), s->ca,
+                                s->cert, s->key};
+    struct tls_context *c = calloc(1, sizeof(*c));
+
+    if (c == NULL)
+        return -ENOMEM;
+    atomic_init(&c->refs, 1);
+    c->ssl = ssl_context(s->verify);
+    if (c->ssl == NULL) {
+        free(c);
+        return -ENOMEM;
+    }
+    *why = fill(c->ssl, s, which);
+    ERR_clear_error();
+    digest_parts(c->digest, parts, 4);
+    *out = c;
+    if (*why == NULL)
+        return 0;
+    tls_context_unref(out);
+    return -EINVAL;
+}
+
+void tls_context_unref(struct tls_context **cp)
+{
+    struct tls_context *c = *cp;
+
+    *cp = NULL;
+    if (c == NULL || atomic_fetch_sub(&c->refs, 1) > 1)
+        return;
+    SSL_CTX_free(c->ssl);
+    free(c);
+}
+
+/* ---- one server ----------------------------------------------------------- */
+
+static bool is_address(const char *name)
+{
+    struct in6_addr octets; /* room for either */
+
+    return inet_pton(AF_INET, name, &octets) == 1 ||
+           inet_pton(AF_INET6, name, &octets) == 1;
+}
+
+static void name_server(struct tls_server *s)
+{
+    const struct str parts[] = {
+        {(const char *)s->context->digest, ID_OCTETS},
+        str_of(s->name),
+        s->foreign ? STR("foreign") : STR(""),
+    };
+    unsigned char digest[ID_OCTETS];
+
+    digest_parts(digest, parts, 3);
+    for (int i = 0; i < ID_OCTETS; i++)
+        snprintf(s->id + 2 * i, 3, "%02x", digest[i]);
+}
+
+struct tls_server *tls_server_new(struct tls_context *context,
+                                  const char *name, bool foreign)
+{
+    size_t len = strlen(name);
+    struct tls_server *s = calloc(1, sizeof(*s) + len + 1);
+
+    if (s == NULL)
+        return NULL;
+    atomic_init(&s->refs, 1);
+    atomic_fetch_add(&context->refs, 1);
+    s->context = context;
+    s->foreign = foreign;
+    s->is_address = is_address(name);
+    memcpy(s->name, name, len + 1);
+    pthread_mutex_init(&s->lock, NULL);
+    name_server(s);
+    return s;
+}
+
+struct tls_server *tls_server_ref(struct tls_server *s)
+{
+    atomic_fetch_add(&s->refs, 1);
+    return s;
+}
+
+void tls_server_unref(struct tls_server **sp)
+{
+    struct tls_server *s = *sp;
+
+    *sp = NULL;
+    if (s == NULL || atomic_fetch_sub(&s->refs, 1) > 1)
+        return;
+    SSL_SESSION_free(s->session);
+    tls_context_unref(&s->context);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+const char *tls_server_id(const struct tls_server *s)
+{
+    return s == NULL ? "" : s->id;
+}
+
+/* Each is used once, so that an onlooker cannot tell who comes back (RFC 8446
+ * C.4), and no two threads have the same. */
+static SSL_SESSION *exchange_session(struct tls_server *s,
+                                     SSL_SESSION *session)
+{
+    SSL_SESSION *before;
+
+    pthread_mutex_lock(&s->lock);
+    before = s->session;
+    s->session = session;
+    pthread_mutex_unlock(&s->lock);
+    return before;
+}
+
+/* OpenSSL has a session for the next time; 1: it is ours from now on. */
+static int remember(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls *t = SSL_get_app_data(ssl);
+
+    SSL_SESSION_free(exchange_session(t->server, session));
+    return 1;
+}
+
+/* ---- what went wrong ------------------------------------------------------- */
+
+/* Whatever the server put there. */
+static void print_name(char out[64], const ASN1_STRING *name)
+{
+    const unsigned char *p = ASN1_STRING_get0_data(name);
+    int n = ASN1_STRING_length(name), i;
+
+    for (i = 0; i < n && i < 63; i++)
+        out[i] = p[i] > ' ' && p[i] < 0x7f && p[i] != '"' && p[i] != '\\'
+                     ? (char)p[i]
+                     : '?';
+    out[i] = '\0';
+}
+
+/* The first host that cert is for. */
+static void print_host(char out[64], X509 *cert)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL,
+                                            NULL);
+
+    snprintf(out, 64, "another host");
+    for (int i = sk_GENERAL_NAME_num(names) - 1; i >= 0; i--) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+        if (name->type == GEN_DNS)
+            print_name(out, name->d.dNSName);
+    }
+    GENERAL_NAMES_free(names);
+}
+
+/* OpenSSL's opinion of a certificate; ours is the same, but in words. */
+static int judge(int ok, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(
+        store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls *t = SSL_get_app_data(ssl);
+    int error = X509_STORE_CTX_get_error(store);
+    char host[64];
+
+    if (ok)
+        return ok;
+    t->state = TLS_UNTRUSTED;
+    if (error == X509_V_ERR_HOSTNAME_MISMATCH ||
+        error == X509_V_ERR_IP_ADDRESS_MISMATCH) {
+        print_host(host, X509_STORE_CTX_get0_cert(store));
+        snprintf(t->why, WHY_MAX, "the server's certificate is for %s, not "
+                 "for %.90s", host, t->server->name);
+    } else {
+        snprintf(t->why, WHY_MAX, "the server's certificate is not trusted: "
+                 "%s", X509_verify_cert_error_string(error));
+    }
+    return ok;
+}
+
+/* OpenSSL queues what it has to say, the first thing first. */
+static void explain(struct tls *t)
+{
+    unsigned long error = ERR_peek_error();
+    const char *reason = ERR_reason_error_string(error);
+
+    if (t->state == TLS_UNTRUSTED)
+        return;
+    t->state = TLS_FAILED;
+    if (ERR_GET_REASON(error) == SSL_R_WRONG_VERSION_NUMBER)
+        snprintf(t->why, WHY_MAX, "the server speaks no TLS");
+    else if (ERR_GET_REASON(error) >= SSL_AD_REASON_OFFSET &&
+             ERR_GET_LIB(error) == ERR_LIB_SSL)
+        snprintf(t->why, WHY_MAX, "the server refused TLS: %s", reason);
+    else
+        snprintf(t->why, WHY_MAX, "TLS failed: %s",
+                 reason == NULL ? "no reason is known" : reason);
+}
+
+/* ---- one connection ------------------------------------------------------- */
+
+static int set_name(SSL *ssl, const struct tls_server *s)
+{
+    if (s->is_address)
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), s->name);
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set1_host(ssl, s->name) &&
+           SSL_set_tlsext_host_name(ssl, s->name);
+}
+
+static bool set_up(struct tls *t, struct tls_server *s)
+{
+    static const unsigned char protocols[] = "\x08http/1.1";
+    SSL_SESSION *session = exchange_session(s, NULL);
+    bool ok;
+
+    SSL_set_app_data(t->ssl, t);
+    SSL_set_connect_state(t->ssl);
+    if (s->foreign)
+        SSL_certs_clear(t->ssl);
+    if (session != NULL)
+        SSL_set_session(t->ssl, session);
+    SSL_SESSION_free(session);
+    ok = set_name(t->ssl, s) == 1 &&
+         SSL_set_alpn_protos(t->ssl, protocols, sizeof(protocols) - 1) == 0;
+    t->in = BIO_new(BIO_s_mem());
+    t->out = BIO_new(BIO_s_mem());
+    if (!ok || t->in == NULL || t->out == NULL) {
+        BIO_free(t->in);
+        BIO_free(t->out);
+        return false;
+    }
+    SSL_set_bio(t->ssl, t->in, t->out);
+    return true;
+}
+
+struct tls *tls_new(struct tls_server *server)
+{
+    struct tls *t = calloc(1, sizeof(*t));
+
+    if (t == NULL)
+        return NULL;
+    t->server = tls_server_ref(server);
+    t->ssl = SSL_new(server->context->ssl);
+    if (t->ssl == NULL || !set_up(t, server)) {
+        tls_free(&t);
+        return NULL;
+    }
+    tls_read(t, NULL, 0);
+    return t;
+}
+
+void tls_free(struct tls **tp)
+{
+    struct tls *t = *tp;
+
+    *tp = NULL;
+    if (t == NULL)
+        return;
+    SSL_free(t->ssl);
+    tls_server_unref(&t->server);
+    free(t);
+}
+
+int tls_feed(struct tls *t, const void *data, size_t len)
+{
+    size_t written;
+
+    return BIO_write_ex(t->in, data, len, &written) == 1 && written == len
+               ? 0
+               : -ENOMEM;
+}
+
+/* With TLS 1.2 the server gives no new session where one was resumed. */
+static void keep_session(struct tls *t)
+{
+    if (SSL_session_reused(t->ssl) && SSL_version(t->ssl) < TLS1_3_VERSION)
+        remember(t->ssl, SSL_get1_session(t->ssl));
+}
+
+/* What a call that took nothing from the server means. */
+static void settle(struct tls *t, int rc)
+{
+    switch (SSL_get_error(t->ssl, rc)) {
+    case SSL_ERROR_WANT_READ:
+        break;
+    case SSL_ERROR_ZERO_RETURN:
+        t->state = TLS_ENDED;
+        break;
+    default:
+        explain(t);
+    }
+}
+
+size_t tls_read(struct tls *t, void *out, size_t cap)
+{
+    int rc;
+
+    ERR_clear_error();
+    if (t->state == TLS_HANDSHAKE) {
+        rc = SSL_do_handshake(t->ssl);
+        if (rc != 1) {
+            settle(t, rc);
+            return 0;
+        }
+        t->state = TLS_OPEN;
+        keep_session(t);
+    }
+    if (t->state != TLS_OPEN || cap == 0)
+        return 0;
+    rc = SSL_read(t->ssl, out, cap > RECORD_MAX ? RECORD_MAX : (int)cap);
+    if (rc > 0)
+        return (size_t)rc;
+    settle(t, rc);
+    return 0;
+}
+
+static int write_all(struct tls *t, const char *data, size_t len)
+{
+    size_t written = 0;
+
+    if (len == 0)
+        return 0;
+    ERR_clear_error();
+    /* Into memory all of it goes, at once. */
+    return SSL_write_ex(t->ssl, data, len, &written) == 1 && written == len
+               ? 0
+               : -EPIPE;
+}
+
+/* Small pieces share a record: each costs about 30 octets. */
+int tls_write(struct tls *t, const struct iovec *iov, int n)
+{
+    char record[RECORD_MAX];
+    size_t len = 0;
+    int rc = 0;
+
+    for (int i = 0; i < n && rc == 0; i++) {
+        if (len + iov[i].iov_len > sizeof(record)) {
+            rc = write_all(t, record, len);
+            len = 0;
+        }
+        if (rc == 0 && iov[i].iov_len > sizeof(record)) {
+            rc = write_all(t, iov[i].iov_base, iov[i].iov_len);
+        } else if (iov[i].iov_len > 0) {
+            memcpy(record + len, iov[i].iov_base, iov[i].iov_len);
+            len += iov[i].iov_len;
+        }
+    }
+    return rc == 0 ? write_all(t, record, len) : rc;
+}
+
+void tls_end(struct tls *t)
+{
+    ERR_clear_error();
+    if (t->state == TLS_OPEN || t->state == TLS_ENDED)
+        SSL_shutdown(t->ssl);
+}
+
+struct str tls_output(struct tls *t)
+{
+    char *data;
+    long len = BIO_get_mem_data(t->out, &data);
+
+    return (struct str){data, len < 0 ? 0 : (size_t)len};
+}
+
+void tls_sent(struct tls *t)
+{
+    BIO_reset(t->out);
+}
+
+enum tls_state tls_state(const struct tls *t)
+{
+    return t->state;
+}
+
+const char *tls_why(const struct tls *t)
+{
+    return t->why;
+}
