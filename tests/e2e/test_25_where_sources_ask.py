@@ -397,3 +397,54 @@ def test_a_backend_that_moves_to_the_other_localhost_is_found(penstock, backend)
         p.wait_for(lambda: feed.readers == 1)
         feed.add("1")
         assert data_of(r.read(1)) == ["1"]
+
+
+# --- sources that ask again and again ---------------------------------------------------
+
+def asking(b, kind="poll", **source):
+    extra = ({"every": "50ms"} if kind == "poll" else
+             {"cursor": "/next", "param": "since", "select": "/items"})
+    return quotes(b, kind, **{**extra, **source})
+
+
+@pytest.mark.parametrize("kind", ["poll", "longpoll"])
+def test_questions_are_sent_on_authorized_and_unpacked(penstock, backend, kind):
+    def handler(request, conn):
+        if request.target.startswith("/stream/A"):
+            conn.respond(307, b"moved", {"Location": "/b"})
+        else:
+            conn.respond(200, gzip.compress(b'{"next":"1","items":[7]}'),
+                         {"Content-Type": "application/json",
+                          "Content-Encoding": "gzip"})
+    b = backend(handler)
+    p = penstock(asking(b, kind, headers=SECRETS, compress=True))
+    with SseClient(p, "/quotes/A").connect("oldest") as r:
+        assert data_of(r.read(1)) == [
+            '{"next":"1","items":[7]}' if kind == "poll" else "7"]
+        p.wait_for(lambda: len(b.requests) >= 4)
+    assert {r.target.partition("?")[0] for r in b.requests} == {"/stream/A", "/b"}
+    assert all(r.headers["X-Key"] == "s3cret" and
+               r.headers.get_all("Accept-Encoding") == ["gzip, deflate"]
+               for r in b.requests)
+
+
+def test_each_client_polls_its_own(penstock, backend):
+    b = backend(lambda request, conn: conn.respond(
+        200, request.headers.get("Authorization", "").encode()))
+    p = penstock(asking(b, per="client", **{"pass": ["Authorization"]}))
+    for who in ("ada", "bob"):
+        with SseClient(p, "/quotes/A", headers={"Authorization": who}).connect(
+                "oldest") as r:
+            assert data_of(r.read(1)) == [who]
+
+
+@pytest.mark.parametrize("body,words", [
+    (gzip.compress(b"12")[:-4], "is missing"), (b"12", "not compressed"),
+    (gzip.compress(bytes(2 << 20)), "\"message\" allows")])
+def test_a_packed_answer_that_is_no_use_is_no_message(penstock, backend, body,
+                                                      words):
+    b = backend(lambda request, conn: conn.respond(
+        200, body, {"Content-Encoding": "gzip"}))
+    p = penstock(asking(b, backoff={"min": "10s"}))
+    assert_fault(p, words)
+    assert p.channel("quotes/A")["messages"] == 0

@@ -114,6 +114,14 @@ def test_streams_are_read_by_all_transports(penstock, secure, authority, kind):
         r.close()
 
 
+def test_questions_are_asked_over_kept_connections(penstock, secure, authority):
+    b = secure(lambda request, conn: conn.respond(200, str(len(b.requests))))
+    p = penstock(trusting(authority, quotes(b, "poll", every="20ms")))
+    with SseClient(p, "/quotes/A").connect("oldest") as r:
+        assert data_of(r.read(3)) == numbers(1, 3)
+    assert len(b.connections) == 1
+
+
 @pytest.mark.parametrize("rst", [False, True])
 def test_a_backend_restarted_loses_nothing(penstock, secure, authority, rst):
     feed = Feed()
