@@ -440,7 +440,8 @@ def test_each_client_polls_its_own(penstock, backend):
 
 @pytest.mark.parametrize("body,words", [
     (gzip.compress(b"12")[:-4], "is missing"), (b"12", "not compressed"),
-    (gzip.compress(bytes(2 << 20)), "\"message\" allows")])
+    (gzip.compress(bytes(2 << 20)), "\"message\" allows")],
+    ids=["cut", "plain", "large"])
 def test_a_packed_answer_that_is_no_use_is_no_message(penstock, backend, body,
                                                       words):
     b = backend(lambda request, conn: conn.respond(
