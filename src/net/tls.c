@@ -15,6 +15,9 @@
 #define WHY_MAX    200
 #define RECORD_MAX 16384 /* RFC 8446 5.1 */
 #define ID_OCTETS  32    /* SHA-256 */
+/* Servers give about two with each connection; what is used at the same time is
+ * not many more. */
+#define SESSIONS_MAX 8
 
 struct tls_context {
     atomic_uint refs;
@@ -27,7 +30,8 @@ struct tls_server {
     struct tls_context *context; /* a reference */
     bool is_address, foreign;
     pthread_mutex_t lock;
-    SSL_SESSION *session;        /* under lock; NULL: none */
+    SSL_SESSION *sessions[SESSIONS_MAX]; /* under lock; the newest last */
+    unsigned session_count;              /* the same */
     char id[2 * ID_OCTETS + 1];
     char name[];
 };
@@ -258,7 +262,8 @@ void tls_server_unref(struct tls_server **sp)
     *sp = NULL;
     if (s == NULL || atomic_fetch_sub(&s->refs, 1) > 1)
         return;
-    SSL_SESSION_free(s->session);
+    while (s->session_count > 0)
+        SSL_SESSION_free(s->sessions[--s->session_count]);
     tls_context_unref(&s->context);
     pthread_mutex_destroy(&s->lock);
     free(s);
@@ -270,25 +275,41 @@ const char *tls_server_id(const struct tls_server *s)
 }
 
 /* Each is used once, so that an onlooker cannot tell who comes back (RFC 8446
- * C.4), and no two threads have the same. */
-static SSL_SESSION *exchange_session(struct tls_server *s,
-                                     SSL_SESSION *session)
+ * C.4), and no two threads have the same.  NULL: none is left. */
+static SSL_SESSION *take_session(struct tls_server *s)
 {
-    SSL_SESSION *before;
+    SSL_SESSION *session = NULL;
 
     pthread_mutex_lock(&s->lock);
-    before = s->session;
-    s->session = session;
+    if (s->session_count > 0)
+        session = s->sessions[--s->session_count];
     pthread_mutex_unlock(&s->lock);
-    return before;
+    return session;
 }
 
-/* OpenSSL has a session for the next time; 1: it is ours from now on. */
+/* Takes session, in place of the oldest one where there are enough. */
+static void keep_session(struct tls_server *s, SSL_SESSION *session)
+{
+    SSL_SESSION *oldest = NULL;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->session_count == SESSIONS_MAX) {
+        oldest = s->sessions[0];
+        s->session_count--;
+        memmove(s->sessions, s->sessions + 1,
+                s->session_count * sizeof(*s->sessions));
+    }
+    s->sessions[s->session_count++] = session;
+    pthread_mutex_unlock(&s->lock);
+    SSL_SESSION_free(oldest);
+}
+
+/* OpenSSL has a session for a next time; 1: it is ours from now on. */
 static int remember(SSL *ssl, SSL_SESSION *session)
 {
     struct tls *t = SSL_get_app_data(ssl);
 
-    SSL_SESSION_free(exchange_session(t->server, session));
+    keep_session(t->server, session);
     return 1;
 }
 
@@ -380,7 +401,7 @@ static int set_name(SSL *ssl, const struct tls_server *s)
 static bool set_up(struct tls *t, struct tls_server *s)
 {
     static const unsigned char protocols[] = "\x08http/1.1";
-    SSL_SESSION *session = exchange_session(s, NULL);
+    SSL_SESSION *session = take_session(s);
     bool ok;
 
     SSL_set_app_data(t->ssl, t);
@@ -426,6 +447,9 @@ void tls_free(struct tls **tp)
     *tp = NULL;
     if (t == NULL)
         return;
+    /* Or OpenSSL would forget the session with a connection that was cut. */
+    if (t->ssl != NULL)
+        SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(t->ssl);
     tls_server_unref(&t->server);
     free(t);
@@ -441,10 +465,10 @@ int tls_feed(struct tls *t, const void *data, size_t len)
 }
 
 /* With TLS 1.2 the server gives no new session where one was resumed. */
-static void keep_session(struct tls *t)
+static void give_back_session(struct tls *t)
 {
     if (SSL_session_reused(t->ssl) && SSL_version(t->ssl) < TLS1_3_VERSION)
-        remember(t->ssl, SSL_get1_session(t->ssl));
+        keep_session(t->server, SSL_get1_session(t->ssl));
 }
 
 /* What a call that took nothing from the server means. */
@@ -473,7 +497,7 @@ size_t tls_read(struct tls *t, void *out, size_t cap)
             return 0;
         }
         t->state = TLS_OPEN;
-        keep_session(t);
+        give_back_session(t);
     }
     if (t->state != TLS_OPEN || cap == 0)
         return 0;

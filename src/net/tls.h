@@ -35,8 +35,8 @@ void tls_context_unref(struct tls_context **cp);
 
 /* ---- one server ----------------------------------------------------------- */
 
-/* A server to speak TLS with: counted, any thread.  It remembers a session, so
- * that the next connection's handshake is a short one. */
+/* A server to speak TLS with: counted, any thread.  It remembers sessions, so
+ * that the next connections' handshakes are short. */
 struct tls_server;
 
 /* name is the host that the certificate must be for, and is asked for by SNI

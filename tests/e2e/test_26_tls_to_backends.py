@@ -122,6 +122,21 @@ def test_questions_are_asked_over_kept_connections(penstock, secure, authority):
     assert len(b.connections) == 1
 
 
+def test_workers_share_sessions_and_each_is_used_once(penstock, secure,
+                                                      authority):
+    b = secure(lambda request, conn: conn.respond(200, request.target))
+    config = trusting(authority, quotes(b, "poll", every="20ms"))
+    config["backends"]["app"]["idle_timeout"] = "0s"  # a handshake each
+    p = penstock({**config, "workers": 4})
+    readers = [SseClient(p, f"/quotes/{n}").connect("oldest") for n in range(12)]
+    for n, r in enumerate(readers):
+        assert data_of(r.read(1)) == [f"/stream/{n}"]
+    p.wait_for(lambda: len(b.resumed) >= 100)
+    assert sum(b.resumed) > len(b.resumed) // 2
+    for r in readers:
+        r.close()
+
+
 @pytest.mark.parametrize("rst", [False, True])
 def test_a_backend_restarted_loses_nothing(penstock, secure, authority, rst):
     feed = Feed()
