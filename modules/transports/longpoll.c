@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/meter.h"
 #include "feed/batch.h"
+#include "http/alike.h"
 #include "modules.h"
 
 struct waiter {
@@ -36,8 +38,62 @@ static void add_fields(struct answer_headers *a, const struct waiter *w,
     answer_add(a, "Preference-Applied", str_of(applied));
 }
 
-/* Answers with what there is; ends the waiter. */
-static void answer(struct waiter *w)
+/* All that the answer to a waiter who gets messages depends on. */
+struct likeness {
+    uint64_t epoch, first_seq;
+    size_t batch_bytes;
+    unsigned batch_messages, count, wait_s;
+    bool prefers, compress;
+};
+
+/* False: he gets more than these messages. */
+static bool is_alike(const struct waiter *w, const struct reading *reading,
+                     struct likeness *out)
+{
+    const struct reader_settings *s = w->settings;
+
+    if (reading->missed > 0 || reading->count == 0 ||
+        reading->count == READING_MAX || reading->count > s->batch_messages)
+        return false;
+    memset(out, 0, sizeof(*out)); /* it is compared octet by octet */
+    out->epoch = reading->messages[0]->epoch;
+    out->first_seq = reading->messages[0]->seq;
+    out->batch_bytes = s->batch_bytes;
+    out->batch_messages = s->batch_messages;
+    out->count = reading->count;
+    out->wait_s = w->wait_s;
+    out->prefers = w->prefers;
+    out->compress = s->compress.on;
+    return true;
+}
+
+/* Gives him the answer that another one got who waited at the same place; he
+ * is freed then.  False: there is none, and *like says who else might get his;
+ * its count is 0 where that is nobody. */
+static bool answer_alike(struct waiter *w, struct likeness *like)
+{
+    struct exchange *x = w->x;
+    const struct alike *found = NULL;
+    struct reading reading;
+
+    like->count = 0;
+    if (w->gap || w->packs || w->reader.selects)
+        return false; /* his answer is his own */
+    reader_read(&w->reader, &reading);
+    if (is_alike(w, &reading, like))
+        found = alike_find(x, like, sizeof(*like));
+    if (found != NULL)
+        meter_add(METER_messages_delivered, reading.count);
+    w->gap |= reading.missed > 0; /* the cursor has been moved past it */
+    reading_done(&reading);
+    if (found == NULL)
+        return false;
+    waiter_free(w);
+    alike_send(x, found);
+    return true;
+}
+
+static void answer_batch(struct waiter *w, const struct likeness *like)
 {
     struct exchange *x = w->x;
     struct answer_headers a;
@@ -55,6 +111,11 @@ static void answer(struct waiter *w)
     waiter_free(w);
     if (b.body.failed) {
         feed_refuse(x, -ENOMEM);
+    } else if (b.count > 0 && b.count == like->count && !b.gap) {
+        batch_fields(&a, &scratch, b.id, false, false);
+        answer_add(&a, "Content-Type", STR("application/json"));
+        alike_respond(x, like, sizeof(*like), 200, &a.headers,
+                      buffer_str(&b.body));
     } else if (b.count > 0 || b.gap) {
         batch_respond(x, &a, &b, settings, packs);
     } else {
@@ -62,6 +123,15 @@ static void answer(struct waiter *w)
         exchange_respond(x, empty, &a.headers, NULL, 0);
     }
     buffer_fini(&b.body);
+}
+
+/* Answers with what there is; ends the waiter. */
+static void answer(struct waiter *w)
+{
+    struct likeness like;
+
+    if (!answer_alike(w, &like))
+        answer_batch(w, &like);
 }
 
 static struct waiter *of_reader(struct reader *r)

@@ -185,6 +185,16 @@ void exchange_respond(struct exchange *x, unsigned status,
     exchange_finish(x);
 }
 
+void exchange_send_whole(struct exchange *x, unsigned status,
+                         struct str octets, uint64_t body_bytes)
+{
+    assert(x->busy && x->status == 0);
+    x->status = (uint16_t)status;
+    x->sent_bytes = body_bytes;
+    x->protocol->send_whole(x, octets);
+    exchange_finish(x);
+}
+
 void exchange_problem(struct exchange *x, unsigned status,
                       const struct headers *headers, const char *detail, ...)
 {

@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 #include <sys/uio.h>
 
+#include "base/buffer.h"
 #include "base/snapshot.h"
 #include "http/head.h"
 #include "http/headers.h"
@@ -54,6 +55,11 @@ struct exchange_protocol {
                   const struct headers *headers, enum exchange_body body,
                   uint64_t length);
     void (*flush)(struct exchange *x);
+    /* Appends the head of an answer with a body of length octets, as it would
+     * be sent; may be NULL, and then exchange_send_whole() is not called. */
+    void (*render)(struct exchange *x, struct buffer *out, unsigned status,
+                   const struct headers *headers, uint64_t length);
+    void (*send_whole)(struct exchange *x, struct str octets);
     void (*write)(struct exchange *x, const void *data, size_t len);
     size_t (*writev)(struct exchange *x, const struct iovec *iov, int n);
     void (*finish)(struct exchange *x);
@@ -159,6 +165,9 @@ void exchange_fail(struct exchange *x);
 void exchange_respond(struct exchange *x, unsigned status,
                       const struct headers *headers, const void *body,
                       size_t len);
+/* The same with what the protocol has rendered for another one: see alike.h. */
+void exchange_send_whole(struct exchange *x, unsigned status,
+                         struct str octets, uint64_t body_bytes);
 /* Answers with a problem document (RFC 9457): title is the status's name,
  * detail says what is wrong and what to do.  headers may be NULL. */
 void exchange_problem(struct exchange *x, unsigned status,

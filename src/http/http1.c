@@ -597,6 +597,19 @@ static void h1_start(struct exchange *x, unsigned status,
         h1_flush(x);
 }
 
+static void h1_render(struct exchange *x, struct buffer *out, unsigned status,
+                      const struct headers *headers, uint64_t length)
+{
+    answer_head_write(out, x, status, headers, BODY_LENGTH, length);
+}
+
+static void h1_send_whole(struct exchange *x, struct str octets)
+{
+    const struct iovec whole = {(void *)octets.p, octets.n};
+
+    emit(of_exchange(x), &whole, 1);
+}
+
 static void h1_write(struct exchange *x, const void *data, size_t len)
 {
     struct iovec iov[EMIT_MAX];
@@ -762,6 +775,8 @@ static const char *h1_peer(const struct exchange *x, char *out, size_t cap)
 static const struct exchange_protocol http1_protocol = {
     .start = h1_start,
     .flush = h1_flush,
+    .render = h1_render,
+    .send_whole = h1_send_whole,
     .write = h1_write,
     .writev = h1_writev,
     .finish = h1_finish,

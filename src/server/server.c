@@ -17,6 +17,7 @@
 #include "base/meter.h"
 #include "feed/source.h"
 #include "http/accesslog.h"
+#include "http/alike.h"
 #include "http/http1.h"
 #include "http/intake.h"
 #include "http/refusal.h"
@@ -138,6 +139,7 @@ static void on_thread_end(void)
 {
     accesslog_thread_end();
     intake_thread_end();
+    alike_thread_end();
 }
 
 static int make_part(struct server *s, unsigned index)
