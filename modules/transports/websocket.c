@@ -8,10 +8,12 @@
 #include "base/clock.h"
 #include "base/meter.h"
 #include "feed/follower.h"
+#include "feed/inbox.h"
 #include "hub/encoding.h"
 #include "modules.h"
 #include "wire/command.h"
 #include "wire/extension.h"
+#include "wire/json.h"
 #include "wire/websocket.h"
 
 #define SUBPROTOCOL "penstock.v1"
@@ -30,7 +32,9 @@ struct inbound {
 struct session {
     struct follower follower; /* first */
     struct inbound *inbound;
-    struct channel *receive;  /* a reference, or NULL: nothing is taken */
+    struct channel *receive;  /* a reference: where its messages go, or NULL */
+    struct inbox *inbox;      /* or the way to a backend, or NULL */
+    uint64_t rate_bucket;     /* of its messages */
     uint32_t pinged_us;       /* when our ping went out; wraps */
     bool pong_due : 1;        /* and its pong has not come */
     bool pinged : 1;          /* nothing at all has come since then */
@@ -69,6 +73,12 @@ static void say_close(struct session *s, enum ws_close_code code,
     buffer_fini(&frame);
 }
 
+/* It is not read, as the backend is behind. */
+static bool is_held(const struct session *s)
+{
+    return s->inbox != NULL && inbox_full(s->inbox);
+}
+
 /* RFC 6455 5.5.2.  Whatever the peer sends counts as its answer. */
 static bool heartbeat(struct follower *f)
 {
@@ -76,7 +86,7 @@ static bool heartbeat(struct follower *f)
 
     if (s->pinged)
         return false;
-    s->pinged = true;
+    s->pinged = !is_held(s); /* its pong would not be read */
     s->pong_due = true;
     s->pinged_us = (uint32_t)clock_now_us();
     meter_add(METER_pings, 1);
@@ -126,6 +136,8 @@ static void goodbye(struct follower *f, enum farewell why)
     struct session *s = of_follower(f);
 
     f->awaiting = true;
+    if (is_held(s))
+        exchange_read(f->x, true);
     switch (why) {
     case FAREWELL_DRAIN:
         say_close(s, WS_GOING_AWAY, "the server is going away");
@@ -164,6 +176,7 @@ static void fini(struct follower *f)
     struct session *s = of_follower(f);
 
     drop_inbound(s);
+    inbox_free(s->inbox);
     channel_unref(&s->receive);
 }
 
@@ -219,7 +232,7 @@ static void refuse_command(struct session *s, struct str channel,
 {
     struct buffer text = {0};
 
-    command_error(&text, channel, detail);
+    command_error(&text, channel, 0, str_of(detail));
     say(s, &text);
 }
 
@@ -275,6 +288,113 @@ static int on_command(struct session *s, struct str text)
     return too_much(s) ? stop(s, WS_POLICY, "too many messages unread") : 0;
 }
 
+/* ---- what is said to a backend ------------------------------------------------ */
+
+/* A raw frame is data: who speaks no penstock.v1 cannot be told. */
+static void tell_error(struct session *s, unsigned status, struct str detail)
+{
+    struct buffer text = {0};
+
+    if (!s->enveloped)
+        return;
+    command_error(&text, STR_NONE, status, detail);
+    say(s, &text);
+}
+
+static void tell_reply(struct session *s, struct str data, struct str type)
+{
+    bool binary = envelope_kind_of(type, data) == ENVELOPE_BINARY;
+    struct buffer text = {0};
+
+    if (!s->enveloped) {
+        control(s, binary ? WS_BINARY : WS_TEXT, data);
+        return;
+    }
+    command_reply(&text, type, data);
+    say(s, &text);
+}
+
+#define DETAIL_MAX 1024 /* octets of a backend's reason that are passed on */
+
+static void on_answered(void *arg, unsigned status, struct str data,
+                        struct str content_type)
+{
+    struct session *s = arg;
+    bool told = data.n > 0 && data.n <= DETAIL_MAX && str_utf8_valid(data);
+
+    if (s->farewell)
+        return;
+    if (status >= 300)
+        tell_error(s, status, told ? data : STR("the backend refused it"));
+    else if (data.n > 0)
+        tell_reply(s, data, content_type);
+    follower_pump(&s->follower);
+}
+
+static void on_failed(void *arg, unsigned status, const char *why)
+{
+    struct session *s = arg;
+
+    if (s->farewell)
+        return;
+    tell_error(s, status, str_of(why));
+    follower_pump(&s->follower);
+}
+
+static void on_room(void *arg)
+{
+    exchange_read(((struct session *)arg)->follower.x, true);
+}
+
+static const struct inbox_ops session_inbox = {on_answered, on_failed, on_room};
+
+/* No more is read while there is no room: the client has to wait. */
+static int post(struct session *s, const struct message_parts *parts)
+{
+    int rc = inbox_put(s->inbox, parts);
+
+    if (rc > 0)
+        exchange_read(s->follower.x, false);
+    return rc < 0 ? rc : 0;
+}
+
+/* ---- messages ---------------------------------------------------------------- */
+
+static int publish(struct session *s, const struct message_parts *parts)
+{
+    struct message *m = message_new(parts);
+    int rc;
+
+    if (m == NULL)
+        return -ENOMEM;
+    m->sender = s->follower.number;
+    rc = channel_append(s->receive, &m, 1, NULL);
+    if (rc == -ESTALE) /* who comes back gets the one that has its name now */
+        return stop(s, WS_GOING_AWAY, "the channel was deleted");
+    return rc;
+}
+
+/* 0; or what came is not to be taken, and that is dealt with: *rc. */
+static bool refuse_message(struct session *s, struct str data, int *rc)
+{
+    const struct inbox_settings *settings = &s->follower.settings->inbox;
+    uint64_t now_us = clock_now_us();
+
+    *rc = 0;
+    if (rate_wait_us(&settings->rate, s->rate_bucket, now_us) > 0) {
+        meter_add(METER_requests_over_rate, 1);
+        if (s->enveloped)
+            tell_error(s, 429, STR("more messages than the route allows"));
+        else
+            *rc = stop(s, WS_POLICY, "more messages than the route allows");
+        return true;
+    }
+    s->rate_bucket = rate_take(&settings->rate, s->rate_bucket, now_us);
+    if (settings->json && !json_valid(data))
+        *rc = stop(s, WS_BAD_DATA, "the message is not valid JSON");
+    return *rc != 0;
+}
+
 static int on_message(void *arg, enum ws_opcode opcode, struct str data)
 {
     const struct message_parts parts = {
@@ -283,23 +403,17 @@ static int on_message(void *arg, enum ws_opcode opcode, struct str data)
                                             : STR_NONE,
     };
     struct session *s = arg;
-    struct message *m;
     int rc;
 
     if (s->farewell)
         return 0; /* it was on its way when we said Close */
     if (s->enveloped && s->follower.reader.selects)
         return on_command(s, data);
-    if (s->receive == NULL)
+    if (s->receive == NULL && s->inbox == NULL)
         return stop(s, WS_POLICY, "this route takes no messages");
-    m = message_new(&parts);
-    if (m == NULL)
-        return -ENOMEM;
-    m->sender = s->follower.number;
-    rc = channel_append(s->receive, &m, 1, NULL);
-    if (rc == -ESTALE) /* who comes back gets the one that has its name now */
-        return stop(s, WS_GOING_AWAY, "the channel was deleted");
-    return rc;
+    if (refuse_message(s, data, &rc))
+        return rc;
+    return s->inbox != NULL ? post(s, &parts) : publish(s, &parts);
 }
 
 static int on_ping(struct session *s, struct str data)
@@ -535,6 +649,18 @@ static void follow(struct exchange *x, const struct feed *feed,
     follower_run(f);
 }
 
+/* Where what the client says goes.  False: out of memory. */
+static bool take_receiver(struct exchange *x, const struct feed *feed,
+                          struct session *s)
+{
+    if (feed->receive != NULL)
+        s->receive = channel_ref(feed->receive);
+    if (feed->inbox_target.n == 0)
+        return true;
+    s->inbox = inbox_new(x, feed, &session_inbox, s);
+    return s->inbox != NULL;
+}
+
 static void open_websocket(struct exchange *x, const struct feed *feed)
 {
     struct deflate_terms terms = {0};
@@ -556,8 +682,11 @@ static void open_websocket(struct exchange *x, const struct feed *feed)
     }
     s->enveloped = offers_envelope(x->request);
     s->deflate = terms.agreed;
-    if (feed->receive != NULL)
-        s->receive = channel_ref(feed->receive);
+    if (!take_receiver(x, feed, s)) {
+        free(s);
+        feed_refuse(x, -ENOMEM);
+        return;
+    }
     follow(x, feed, s, &terms);
 }
 

@@ -49,6 +49,7 @@ static void route_fini(struct route *r)
     texts_free(r->cors.origins);
     free(r->cors.headers);
     free((char *)r->reader.heartbeat_event);
+    free((char *)r->reader.inbox.identity);
     free((char *)r->source.path);
     free((char *)r->source.subscribe);
     free((char *)r->source.select);

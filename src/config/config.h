@@ -60,7 +60,8 @@ struct route {
     struct history_limits history;
     struct reader_settings reader;
     struct source_settings source;
-    struct pattern receive;     /* where clients' messages go, if RECEIVE_OTHER */
+    struct pattern receive;     /* where clients' messages go: the channel of
+                                 * RECEIVE_OTHER, the URL of RECEIVE_POST */
     struct pattern source_path; /* source.path, as a template; empty for none */
 };
 

@@ -27,6 +27,7 @@ enum scope {
     SCOPE_cors,
     SCOPE_client,
     SCOPE_feed,
+    SCOPE_receive,
     SCOPE_history,
     SCOPE_batch,
     SCOPE_compress,
@@ -151,6 +152,10 @@ bool config_check_escapes(struct loading *l, const struct node *n,
 /* Reads a channel's name as a template.  False, and told, where it is none. */
 bool config_init_channel(struct loading *l, const struct node *n,
                          const char *text, struct pattern *out);
+/* Reads "BACKEND/PATH", whose names in braces are of the channel or the path.
+ * False, and told, where it is none; *path is l's to free. */
+bool config_read_url(struct loading *l, const struct node *n,
+                     const struct backend **backend, const char **path);
 /* Whether a route's "receive", "echo" and {connection} go together. */
 void check_receive(struct loading *l, const struct node *route,
                    struct route *r);

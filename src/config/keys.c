@@ -17,6 +17,7 @@
 #define STRUCT_feed    struct route
 #define STRUCT_cors    struct route
 #define STRUCT_client  struct route
+#define STRUCT_receive struct route
 #define STRUCT_history struct route
 #define STRUCT_batch   struct route
 #define STRUCT_compress struct route
@@ -65,6 +66,7 @@ const char *const config_scope_paths[SCOPE_N] = {
     [SCOPE_feed] = "routes[]",
     [SCOPE_history] = "routes[].history",
     [SCOPE_batch] = "routes[].batch",
+    [SCOPE_receive] = "routes[].receive",
     [SCOPE_compress] = "routes[].compress",
     [SCOPE_source] = "routes[].source",
     [SCOPE_backoff] = "routes[].source.backoff",

@@ -38,15 +38,25 @@ static uint64_t read_count_of(struct loading *l, const struct node *n,
     return 0;
 }
 
-void read_rate(struct loading *l, const struct node *n, void *into)
+static void read_bucket(struct loading *l, const struct node *n,
+                        struct rate *rate)
 {
-    struct route *r = into;
     uint64_t period_us, count = read_count_of(l, n, &period_us);
 
     if (count == 0)
         return;
-    r->rate.interval_us = period_us / count;
-    r->rate.slack_us = (count - 1) * r->rate.interval_us;
+    rate->interval_us = period_us / count;
+    rate->slack_us = (count - 1) * rate->interval_us;
+}
+
+void read_rate(struct loading *l, const struct node *n, void *into)
+{
+    read_bucket(l, n, &((struct route *)into)->rate);
+}
+
+void read_receive_rate(struct loading *l, const struct node *n, void *into)
+{
+    read_bucket(l, n, &((struct route *)into)->reader.inbox.rate);
 }
 
 void finish_rate(struct route *r)

@@ -2,17 +2,75 @@
  * name {connection} that a channel of one client alone has. */
 #include "config/config_priv.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define CONNECTION STR("connection")
 
-void read_receive(struct loading *l, const struct node *n, void *into)
+static void take_channel(struct loading *l, const struct node *n,
+                         const char *text, struct route *r)
 {
-    const char *text;
+    if (config_init_channel(l, n, text, &r->receive))
+        r->reader.receive = RECEIVE_OTHER;
+}
+
+void read_receive_channel(struct loading *l, const struct node *n, void *into)
+{
     struct route *r = into;
 
+    if (node_is(n, JSON_TRUE))
+        r->reader.receive = RECEIVE_CHANNEL;
+    else if (!node_is(n, JSON_STRING))
+        fault_at(l, n, "must be true or a channel's name, not %s",
+                 node_type_name(n));
+    else
+        take_channel(l, n, node_text(n), r);
+}
+
+void read_receive_post(struct loading *l, const struct node *n, void *into)
+{
+    struct route *r = into;
+    const char *path = NULL;
+
+    if (node_get(n->parent, "channel") != NULL)
+        fault_at(l, n, "a message has one place to go to; \"channel\" is there "
+                 "already");
+    else if (config_read_url(l, n, &r->reader.inbox.backend, &path) &&
+             config_init_pattern(l, n, path, &r->receive))
+        r->reader.receive = RECEIVE_POST;
+    free((char *)path);
+}
+
+/* A field's name (RFC 9110 5.6.2). */
+void read_identity(struct loading *l, const struct node *n, void *into)
+{
+    const char *text = expect_text(l, n, "\"X-User\"");
+    struct route *r = into;
+
+    if (text == NULL)
+        return;
+    if (*text == '\0' ||
+        text[strspn(text, "abcdefghijklmnopqrstuvwxyz"
+                          "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")] != '\0')
+        fault_at(l, n, "\"%.80s\" is no name of a request field", text);
+    else
+        r->reader.inbox.identity = copy_text(l, text);
+}
+
+void read_receive_json(struct loading *l, const struct node *n, void *into)
+{
+    ((struct route *)into)->reader.inbox.json = expect_boolean(l, n);
+}
+
+void read_receive(struct loading *l, const struct node *n, void *into)
+{
+    struct route *r = into;
+    const char *text;
+
     if (node_is(n, JSON_OBJECT)) {
-        fault_at(l, n, "{\"post\": ...} is not supported yet");
+        keys_read(l, n, SCOPE_receive, r);
+        if (node_get(n, "channel") == NULL && node_get(n, "post") == NULL)
+            fault_at(l, n, "needs \"channel\" or \"post\"");
         return;
     }
     text = expect_text(l, n, "\"channel\", or a channel's name");
@@ -20,8 +78,8 @@ void read_receive(struct loading *l, const struct node *n, void *into)
         return;
     if (strcmp(text, "channel") == 0)
         r->reader.receive = RECEIVE_CHANNEL;
-    else if (config_init_channel(l, n, text, &r->receive))
-        r->reader.receive = RECEIVE_OTHER;
+    else
+        take_channel(l, n, text, r);
 }
 
 void read_echo(struct loading *l, const struct node *n, void *into)
@@ -63,11 +121,13 @@ void check_receive(struct loading *l, const struct node *route,
                  "does not go with \"multiplex\"");
     else if (r->per_connection)
         check_transports(l, route, r);
-    if (r->multiplex && r->reader.receive == RECEIVE_OTHER)
+    if (r->multiplex && (r->reader.receive == RECEIVE_OTHER ||
+                         r->reader.receive == RECEIVE_POST))
         fault_in(l, route, "receive", "a multiplexed route takes messages for "
                  "\"channel\" only, the one that is named with each");
-    if (r->reader.receive == RECEIVE_OTHER && !r->multiplex &&
-        !pattern_covers(&r->pattern, &r->receive, &missing) &&
+    if ((r->reader.receive == RECEIVE_OTHER ||
+         r->reader.receive == RECEIVE_POST) &&
+        !r->multiplex && !pattern_covers(&r->pattern, &r->receive, &missing) &&
         !str_eq(missing, CONNECTION))
         fault_in(l, route, "receive", "{%.*s} is not in the path \"%.80s\"",
                  STR_ARG(missing), r->path);

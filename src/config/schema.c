@@ -13,6 +13,7 @@ static const char *const scope_names[SCOPE_N] = {
     [SCOPE_batch] = "batch",     [SCOPE_source] = "source",
     [SCOPE_backoff] = "backoff", [SCOPE_cors] = "cors",
     [SCOPE_client] = "client",   [SCOPE_backend_tls] = "backend_tls",
+    [SCOPE_receive] = "receive",
     [SCOPE_compress] = "compress",
 };
 
@@ -157,6 +158,7 @@ static const struct {
     {SCOPE_feed, "A route with a source", NULL},
     {SCOPE_history, "history", NULL},
     {SCOPE_batch, "batch", NULL},
+    {SCOPE_receive, "receive", NULL},
     {SCOPE_compress, "compress", NULL},
     {SCOPE_source, "source", "One of the first three, which says what kind it "
                              "is."},

@@ -149,8 +149,8 @@ void read_source_publish(struct loading *l, const struct node *n, void *into)
 
 /* The URL's path and query.  That it is a pattern is found out here; what
  * names it has, once the channel is known. */
-static void take_source_path(struct loading *l, const struct node *n,
-                             const char *path, struct route *r)
+static bool take_path(struct loading *l, const struct node *n,
+                      const char *path, const char **out)
 {
     struct pattern p;
 
@@ -158,47 +158,51 @@ static void take_source_path(struct loading *l, const struct node *n,
         if (*c <= ' ' || *c >= 0x7f || strchr("#\"<>\\^`|", *c)) {
             fault_at(l, n, "\"%.1s\" cannot stand in a URL; write it as an "
                      "escape such as %%20", (unsigned char)*c < 0x80 ? c : "?");
-            return;
+            return false;
         }
     if (!config_check_escapes(l, n, path) || !config_init_pattern(l, n, path, &p))
-        return;
+        return false;
     pattern_fini(&p);
-    free((char *)r->source.path); /* of a second source: told elsewhere */
-    r->source.path = copy_text(l, path);
+    free((char *)*out); /* of a second one: told elsewhere */
+    *out = copy_text(l, path);
+    return true;
 }
 
-void read_source_url(struct loading *l, const struct node *n, void *into)
+bool config_read_url(struct loading *l, const struct node *n,
+                     const struct backend **backend, const char **path)
 {
     const char *text = expect_text(l, n, "\"app/stream\"");
-    struct route *r = into;
-    const struct backend *backend;
     char *name;
 
     if (text == NULL)
-        return;
-    r->source.type = source_type_name(n->key);
+        return false;
     if (*text == '/' || *text == '\0' || strstr(text, "://") != NULL) {
         fault_at(l, n, "\"%.80s\" names no backend; write \"BACKEND/PATH\" "
                  "with a name from \"backends\"", text);
-        return;
+        return false;
     }
     name = strndup(text, strcspn(text, "/?"));
     if (name == NULL) {
         l->no_memory = true;
-        return;
+        return false;
     }
     text += strlen(name);
-    backend = config_find_backend(l->config, name);
-    if (backend == NULL)
+    *backend = config_find_backend(l->config, name);
+    if (*backend == NULL)
         fault_backend(l, n, name);
-    else
-        r->source.backend = backend;
-    free(name);
     if (*text == '?')
         fault_at(l, n, "has no path before its query; write \"%.80s/%.80s\"",
-                 backend == NULL ? "BACKEND" : backend->name, text);
-    else
-        take_source_path(l, n, *text == '\0' ? "/" : text, r);
+                 *backend == NULL ? "BACKEND" : (*backend)->name, text);
+    free(name);
+    return *text != '?' && take_path(l, n, *text == '\0' ? "/" : text, path);
+}
+
+void read_source_url(struct loading *l, const struct node *n, void *into)
+{
+    struct source_settings *source = &((struct route *)into)->source;
+
+    source->type = source_type_name(n->key);
+    config_read_url(l, n, &source->backend, &source->path);
 }
 
 static void check_source_keys(struct loading *l, const struct node *n)

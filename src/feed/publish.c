@@ -9,6 +9,7 @@
 #include "hub/channel.h"
 #include "hub/cursor.h"
 #include "hub/idempotency.h"
+#include "wire/json.h"
 #include "wire/ndjson.h"
 #include "wire/sse.h"
 
@@ -20,6 +21,7 @@ enum publish_form { PUBLISH_ONE, PUBLISH_NDJSON, PUBLISH_SSE };
 struct publisher {
     struct channel *channel; /* a reference */
     size_t limit_bytes;
+    bool json;               /* nothing else is taken */
     enum publish_form form;
     struct buffer body;      /* PUBLISH_ONE */
     union {
@@ -110,8 +112,13 @@ static int on_event(void *arg, const struct sse_event *event)
         .data = event->data,
         .type = event->type,
     };
+    struct publisher *p = arg;
 
-    return gather(arg, &parts);
+    if (p->json && !json_valid(event->data)) {
+        p->refused++;
+        return 0;
+    }
+    return gather(p, &parts);
 }
 
 static void on_oversize(void *arg, size_t size_bytes)
@@ -231,8 +238,13 @@ static void on_body_end(struct exchange *x)
     struct appended where;
     struct answer_headers a;
     char id[ID_MAX], body[128];
-    int rc = append(p, x->request, &where), n;
+    int rc, n;
 
+    if (p->json && !json_valid(buffer_str(&p->body))) {
+        refuse(x, 400, "the message is not valid JSON");
+        return;
+    }
+    rc = append(p, x->request, &where);
     if (rc < 0) {
         refuse_error(x, rc);
         return;
@@ -265,7 +277,7 @@ static enum publish_form form_of(struct str content_type)
 }
 
 void publish_open(struct exchange *x, struct channel *channel,
-                  size_t limit_bytes)
+                  size_t limit_bytes, bool json)
 {
     const struct http_message *m = x->request;
     const char *wrong = judge(headers_get(&m->headers, "Penstock-Event"),
@@ -283,6 +295,7 @@ void publish_open(struct exchange *x, struct channel *channel,
     }
     p->channel = channel_ref(channel);
     p->limit_bytes = limit_bytes;
+    p->json = json;
     p->form = form_of(headers_get(&m->headers, "Content-Type"));
     x->handler = p;
     x->ops = p->form == PUBLISH_ONE ? &one_exchange : &stream_exchange;

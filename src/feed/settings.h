@@ -8,13 +8,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/rate.h"
 #include "wire/deflate.h"
 
 struct backend;
 
 enum start_at { START_NOW, START_LAST, START_OLDEST };
 enum lag_policy { LAG_DISCONNECT, LAG_SKIP, LAG_LATEST };
-enum receive_to { RECEIVE_NOTHING, RECEIVE_CHANNEL, RECEIVE_OTHER };
+enum receive_to {
+    RECEIVE_NOTHING,
+    RECEIVE_CHANNEL, /* the one that the client reads */
+    RECEIVE_OTHER,   /* another one */
+    RECEIVE_POST,    /* the backend, one request each */
+};
 enum source_when { WHEN_NEEDED, WHEN_ALWAYS };
 enum source_per { PER_CHANNEL, PER_CLIENT };
 enum source_redirects { REDIRECTS_SAME, REDIRECTS_ANY, REDIRECTS_NONE };
@@ -26,6 +32,17 @@ struct history_limits {
 };
 
 #define HEARTBEAT_EVENT_MAX 64 /* octets */
+
+/* What becomes of what clients say. */
+struct inbox_settings {
+    const struct backend *backend; /* of RECEIVE_POST */
+    const char *identity;   /* request field that says who it is; or NULL */
+    uint64_t timeout_ms;    /* for the backend's answer */
+    unsigned queue;         /* messages of one client that may wait */
+    size_t reply_bytes;     /* largest answer taken */
+    bool json;              /* what is not valid JSON is refused */
+    struct rate rate;       /* of one WebSocket's messages */
+};
 
 struct reader_settings {
     enum start_at start;       /* of a follower without a cursor */
@@ -44,6 +61,7 @@ struct reader_settings {
     uint64_t cache_s;          /* Cache-Control of a poll's answer; 0: no-cache */
     bool cache_auto;           /* as long as the next update is not due */
     enum receive_to receive;   /* where a client's messages go */
+    struct inbox_settings inbox;
     bool no_echo;              /* not back to the client that sent them */
     size_t message_bytes;      /* largest message taken from a client */
     struct deflate_settings compress;

@@ -29,6 +29,9 @@ struct feed {
     unsigned channel_count;
     struct snapshot *snapshot;
     struct channel *receive; /* where what the client sends goes, or NULL */
+    struct str inbox_target; /* or else the URL's path and query, names filled
+                              * in; absent: nowhere */
+    struct str client;       /* a name for it that no other one has */
     const struct reader_settings *reader;
     const struct source_settings *source;
     struct source_request request; /* of the upstream: names filled in */

@@ -161,7 +161,7 @@ static void publish(struct exchange *x, struct str name)
                                              : "out of memory");
         return;
     }
-    publish_open(x, c, part->config->limits.message_bytes);
+    publish_open(x, c, part->config->limits.message_bytes, false);
     channel_unref(&c);
 }
 

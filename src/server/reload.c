@@ -39,6 +39,11 @@ static bool admission_same(const struct route *a, const struct route *b)
            a->cors.credentials == b->cors.credentials;
 }
 
+static bool backend_same(const struct backend *a, const struct backend *b)
+{
+    return text_same(a == NULL ? NULL : a->name, b == NULL ? NULL : b->name);
+}
+
 /* Whether a reader of a may go on as one of b, whose path and host are the
  * same. */
 static bool may_stay(const struct route *a, const struct route *b,
@@ -48,6 +53,7 @@ static bool may_stay(const struct route *a, const struct route *b,
            a->multiplex == b->multiplex && serves(b, kind) &&
            admission_same(a, b) &&
            a->reader.receive == b->reader.receive &&
+           backend_same(a->reader.inbox.backend, b->reader.inbox.backend) &&
            a->reader.no_echo == b->reader.no_echo &&
            pattern_same(&a->receive, &b->receive);
 }

@@ -6,6 +6,7 @@
 #include "base/jitter.h"
 #include "base/meter.h"
 #include "feed/publish.h"
+#include "feed/relay.h"
 #include "modules.h"
 #include "net/address.h"
 #include "proxy/forward.h"
@@ -317,21 +318,32 @@ static int find_channel(struct exchange *x, const struct route *r,
     return rc;
 }
 
-/* The channels that the route reads and writes, with references. */
+/* The channels that the route reads and writes, with references; or where else
+ * what a client says goes, in target. */
 static int find_channels(struct exchange *x, const struct route *r,
                          const struct pattern_values *values,
-                         struct feed *feed)
+                         struct buffer *target, struct feed *feed)
 {
     bool own = r->source.per == PER_CLIENT;
     int rc = find_channel(x, r, &r->channel, values,
                           own ? &feed->request.passed : NULL, &feed->channel);
 
-    if (rc < 0 || r->reader.receive == RECEIVE_NOTHING)
+    if (rc < 0)
         return rc;
-    if (r->reader.receive == RECEIVE_OTHER)
+    switch (r->reader.receive) {
+    case RECEIVE_NOTHING:
+        break;
+    case RECEIVE_CHANNEL:
+        feed->receive = channel_ref(feed->channel);
+        break;
+    case RECEIVE_OTHER:
         return find_channel(x, r, &r->receive, values, NULL, &feed->receive);
-    feed->receive = channel_ref(feed->channel);
-    return 0;
+    case RECEIVE_POST:
+        rc = pattern_expand_url(&r->receive, values, target);
+        feed->inbox_target = buffer_str(target);
+        break;
+    }
+    return rc;
 }
 
 /* A WebSocket may still say so. */
@@ -368,17 +380,21 @@ static bool is_short(const struct http_message *m, const struct route *r,
     return is_message(m, r) || kind == KIND_POLL || kind == KIND_LONGPOLL;
 }
 
-/* A name that no other connection has, for {connection}. */
-static void name_connection(struct pattern_values *values, char name[ID_MAX])
+/* A name that no other client has. */
+static struct str name_client(char name[ID_MAX])
 {
     static _Atomic uint64_t last;
 
+    return (struct str){name, id_format(name, epoch_new(),
+                                        atomic_fetch_add(&last, 1) + 1)};
+}
+
+static void name_connection(struct pattern_values *values, struct str name)
+{
     if (values->count == PATTERN_PARTS_MAX)
         return;
     values->names[values->count] = STR("connection");
-    values->values[values->count++] =
-        (struct str){name, id_format(name, epoch_new(),
-                                     atomic_fetch_add(&last, 1) + 1)};
+    values->values[values->count++] = name;
 }
 
 /* A message is for one of them. */
@@ -386,7 +402,8 @@ static void take_message(struct exchange *x, const struct route *r,
                          const struct feed *feed)
 {
     if (feed->channel_count == 1)
-        publish_open(x, feed->channels[0].channel, r->reader.message_bytes);
+        publish_open(x, feed->channels[0].channel, r->reader.message_bytes,
+                     r->reader.inbox.json);
     else
         exchange_problem(x, 400, NULL,
                          "name the channel of the message: ?channel=NAME");
@@ -416,7 +433,7 @@ static void serve_channel(struct exchange *x, const struct route *r,
         .reader = &r->reader,
         .source = &r->source,
     };
-    struct buffer path = {0}, passed = {0};
+    struct buffer path = {0}, passed = {0}, target = {0};
     char name[ID_MAX];
     int rc;
 
@@ -430,8 +447,10 @@ static void serve_channel(struct exchange *x, const struct route *r,
         serve_several(x, r, &feed);
         return;
     }
+    if (r->per_connection || r->reader.receive == RECEIVE_POST)
+        feed.client = name_client(name);
     if (r->per_connection)
-        name_connection(values, name);
+        name_connection(values, feed.client);
     rc = r->source.path == NULL
              ? 0
              : pattern_expand_url(&r->source_path, values, &path);
@@ -440,17 +459,22 @@ static void serve_channel(struct exchange *x, const struct route *r,
     feed.request = (struct source_request){buffer_str(&path),
                                            buffer_str(&passed)};
     if (rc == 0)
-        rc = passed.failed ? -ENOMEM : find_channels(x, r, values, &feed);
+        rc = passed.failed ? -ENOMEM
+                           : find_channels(x, r, values, &target, &feed);
     if (rc < 0)
         refuse_channel(x, rc, STR_NONE);
-    else if (is_message(x->request, r))
-        publish_open(x, feed.receive, r->reader.message_bytes);
-    else
+    else if (!is_message(x->request, r))
         open_transport(x, r, &feed);
+    else if (feed.receive != NULL)
+        publish_open(x, feed.receive, r->reader.message_bytes,
+                     r->reader.inbox.json);
+    else
+        relay_open(x, &feed);
     channel_unref(&feed.channel);
     channel_unref(&feed.receive);
     buffer_fini(&path);
     buffer_fini(&passed);
+    buffer_fini(&target);
 }
 
 /* ---- the request ------------------------------------------------------------- */

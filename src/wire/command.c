@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <jansson.h>
 
+#include "wire/envelope.h"
 #include "wire/json.h"
 
 static const char usage[] =
@@ -80,7 +81,8 @@ void command_unsubscribed(struct buffer *out, struct str channel)
     buffer_append_byte(out, '}');
 }
 
-void command_error(struct buffer *out, struct str channel, const char *detail)
+void command_error(struct buffer *out, struct str channel, unsigned status,
+                   struct str detail)
 {
     buffer_append_str(out, STR("{\"error\":{"));
     if (channel.p != NULL) {
@@ -88,7 +90,17 @@ void command_error(struct buffer *out, struct str channel, const char *detail)
         json_append_string(out, channel);
         buffer_append_byte(out, ',');
     }
+    if (status != 0)
+        buffer_printf(out, "\"status\":%u,", status);
     buffer_append_str(out, STR("\"detail\":"));
-    json_append_string(out, str_of(detail));
+    json_append_string(out, detail);
     buffer_append_str(out, STR("}}"));
+}
+
+void command_reply(struct buffer *out, struct str content_type,
+                   struct str data)
+{
+    buffer_append_str(out, STR("{\"event\":\"message\",\"data\":"));
+    envelope_append_data(out, envelope_kind_of(content_type, data), data);
+    buffer_append_str(out, STR(",\"reply\":true}"));
 }

@@ -6,7 +6,12 @@
  * and what it is told:
  *
  *   {"subscribed":"CHANNEL","id":"ID"}   {"unsubscribed":"CHANNEL"}
- *   {"error":{"channel":"CHANNEL","detail":"…"}} */
+ *   {"error":{"channel":"CHANNEL","detail":"…"}}
+ *
+ * and, of its messages to a backend:
+ *
+ *   {"error":{"status":503,"detail":"…"}}
+ *   {"event":"message","data":…,"reply":true} */
 #ifndef PENSTOCK_WIRE_COMMAND_H
 #define PENSTOCK_WIRE_COMMAND_H
 
@@ -29,7 +34,13 @@ void command_fini(struct command *c);
 /* id: where the first message of the channel follows. */
 void command_subscribed(struct buffer *out, struct str channel, struct str id);
 void command_unsubscribed(struct buffer *out, struct str channel);
-/* channel may be absent. */
-void command_error(struct buffer *out, struct str channel, const char *detail);
+/* Why something was not done.  channel absent: of no one; status 0: it is none
+ * of HTTP's. */
+void command_error(struct buffer *out, struct str channel, unsigned status,
+                   struct str detail);
+/* {"event":"message","data":…,"reply":true}: what the backend says to one client
+ * alone; data stands as it does in an envelope. */
+void command_reply(struct buffer *out, struct str content_type,
+                   struct str data);
 
 #endif

@@ -89,8 +89,8 @@ static void append_time(struct buffer *out, uint64_t time_ms)
     buffer_append(out, text, sizeof(text));
 }
 
-static void append_data(struct buffer *out, enum envelope_kind kind,
-                        struct str data)
+void envelope_append_data(struct buffer *out, enum envelope_kind kind,
+                          struct str data)
 {
     switch (kind) {
     case ENVELOPE_JSON:
@@ -125,7 +125,7 @@ void envelope_encode(struct buffer *out, struct str channel, struct str id,
     append_member(out, channel.p != NULL ? ",\"id\":" : "{\"id\":", id);
     append_member(out, ",\"event\":", type.n == 0 ? STR("message") : type);
     buffer_append_str(out, STR(",\"data\":"));
-    append_data(out, kind, data);
+    envelope_append_data(out, kind, data);
     buffer_append_str(out, STR(",\"time\":"));
     append_time(out, time_ms);
     buffer_append_byte(out, '}');

@@ -24,6 +24,10 @@ void envelope_encode(struct buffer *out, struct str channel, struct str id,
                      enum envelope_kind kind, struct str data,
                      uint64_t time_ms);
 
+/* What stands behind "data":, and "encoding" where it is base64. */
+void envelope_append_data(struct buffer *out, enum envelope_kind kind,
+                          struct str data);
+
 /* {"from":"ID","to":"ID"}: what a reader is told of a gap.  from is the cursor
  * that was asked for, to the first id that follows; either is null if absent.
  * channels, if not absent, is a JSON array of names, and "channels" in it. */

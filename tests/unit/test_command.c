@@ -83,10 +83,15 @@ static void answers_are_json(void **state)
     assert_is(&b, "{\"subscribed\":\"a\\\"b\",\"id\":\"e-1\"}");
     command_unsubscribed(&b, STR("a"));
     assert_is(&b, "{\"unsubscribed\":\"a\"}");
-    command_error(&b, STR("a"), "no");
+    command_error(&b, STR("a"), 0, STR("no"));
     assert_is(&b, "{\"error\":{\"channel\":\"a\",\"detail\":\"no\"}}");
-    command_error(&b, STR_NONE, "no");
-    assert_is(&b, "{\"error\":{\"detail\":\"no\"}}");
+    command_error(&b, STR_NONE, 503, STR("no"));
+    assert_is(&b, "{\"error\":{\"status\":503,\"detail\":\"no\"}}");
+    command_reply(&b, STR("text/plain"), STR("ok"));
+    assert_is(&b, "{\"event\":\"message\",\"data\":\"ok\",\"reply\":true}");
+    command_reply(&b, STR_NONE, STR("\xff"));
+    assert_is(&b, "{\"event\":\"message\",\"data\":\"/w==\","
+                  "\"encoding\":\"base64\",\"reply\":true}");
 }
 
 int main(void)

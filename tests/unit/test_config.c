@@ -107,8 +107,19 @@ static const struct broken {
     {TOP("\"heartbeat\": \"5s\""),
      "f.json:2: heartbeat: does not belong here, but in routes[]\n"},
     {TOP("\"user\": \"www-data\""), "f.json:2: user: is not supported yet\n"},
-    {FEED("\"receive\": {\"post\": \"app/orders\"}"),
-     "f.json:2: routes[0].receive: {\"post\": ...} is not supported yet\n"},
+    {FEED("\"receive\": {\"json\": true}"),
+     "f.json:2: routes[0].receive: needs \"channel\" or \"post\"\n"},
+    {FEED("\"receive\": {\"post\": \"app/{y}\"}"),
+     "f.json:2: routes[0].receive: {y} is not in the path \"/a/{x}\"\n"},
+    {FEED("\"receive\": {\"post\": \"app/y\", \"channel\": true}"),
+     "f.json:2: routes[0].receive.post: a message has one place to go to; "
+     "\"channel\" is there already\n"},
+    {FEED("\"receive\": {\"post\": \"nobody/y\"}"),
+     "f.json:2: routes[0].receive.post: unknown backend \"nobody\"; defined: "
+     "app, api\n"},
+    {FEED("\"receive\": {\"channel\": true, \"identity\": \"a b\"}"),
+     "f.json:2: routes[0].receive.identity: \"a b\" is no name of a request "
+     "field\n"},
     {FEED("\"heartbeat_event\": \"a\\nb\""),
      "f.json:2: routes[0].heartbeat_event: must be one line of 1 to 64 "
      "octets\n"},
