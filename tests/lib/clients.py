@@ -348,7 +348,7 @@ class WsClient(Reader):
         if "gap" in m:
             self.gaps += 1
             self.gap = m["gap"]
-        elif "id" not in m:
+        elif "id" not in m or "data" not in m:
             self.told.append(m)
         else:
             self.pending.append(from_envelope(m))
