@@ -176,7 +176,7 @@ static void fini(struct follower *f)
     struct session *s = of_follower(f);
 
     drop_inbound(s);
-    inbox_free(s->inbox);
+    inbox_leave(s->inbox);
     channel_unref(&s->receive);
 }
 

@@ -17,6 +17,7 @@ struct letter {
 
 struct inbox {
     struct post post; /* first: found from it */
+    LIST_ENTRY(inbox) left_link; /* among those without a client */
     const struct inbox_ops *ops;
     void *arg;
     struct snapshot *snapshot; /* a reference: the backend's */
@@ -134,6 +135,74 @@ static const struct post_ops inbox_post = {on_head, on_answered, on_failed};
 
 /* ---- the inbox --------------------------------------------------------------- */
 
+static void inbox_free(struct inbox *in)
+{
+    post_stop(&in->post);
+    while (in->count > 0)
+        drop_first(in);
+    post_fini(&in->post);
+    snapshot_unref(&in->snapshot);
+    buffer_fini(&in->target);
+    buffer_fini(&in->fields);
+    free(in->reply_type);
+    free(in);
+}
+
+/* ---- without its client ------------------------------------------------------ */
+
+static _Thread_local LIST_HEAD(, inbox) left;
+
+static void end(struct inbox *in)
+{
+    LIST_REMOVE(in, left_link);
+    inbox_free(in);
+}
+
+static void left_answered(void *arg, unsigned status, struct str data,
+                          struct str content_type)
+{
+    struct inbox *in = arg;
+
+    if (in->count == 0)
+        end(in);
+}
+
+static void left_failed(void *arg, unsigned status, const char *why)
+{
+    struct inbox *in = arg;
+
+    meter_add(METER_inbox_refused, in->count);
+    end(in);
+}
+
+static void left_room(void *arg)
+{
+}
+
+static const struct inbox_ops left_ops = {left_answered, left_failed,
+                                          left_room};
+
+void inbox_leave(struct inbox *in)
+{
+    if (in == NULL)
+        return;
+    if (in->count == 0) {
+        inbox_free(in);
+        return;
+    }
+    in->ops = &left_ops;
+    in->arg = in;
+    LIST_INSERT_HEAD(&left, in, left_link);
+}
+
+void inbox_end_all(void)
+{
+    while (!LIST_EMPTY(&left))
+        end(LIST_FIRST(&left));
+}
+
+/* ---- the client's ------------------------------------------------------------ */
+
 static void write_fields(struct inbox *in, struct exchange *x,
                          const struct feed *feed)
 {
@@ -171,21 +240,6 @@ struct inbox *inbox_new(struct exchange *x, const struct feed *feed,
         return in;
     inbox_free(in);
     return NULL;
-}
-
-void inbox_free(struct inbox *in)
-{
-    if (in == NULL)
-        return;
-    post_stop(&in->post);
-    while (in->count > 0)
-        drop_first(in);
-    post_fini(&in->post);
-    snapshot_unref(&in->snapshot);
-    buffer_fini(&in->target);
-    buffer_fini(&in->fields);
-    free(in->reply_type);
-    free(in);
 }
 
 bool inbox_full(const struct inbox *in)

@@ -11,7 +11,7 @@ struct exchange;
 struct feed;
 struct inbox;
 
-/* What becomes of messages.  These may free the inbox. */
+/* What becomes of messages.  These may leave the inbox. */
 struct inbox_ops {
     /* The backend's answer, for this client alone; data may be empty.  Both
      * slices are borrowed. */
@@ -20,7 +20,7 @@ struct inbox_ops {
     /* There is none: 502, 503 or 504.  why is static. */
     void (*failed)(void *arg, unsigned status, const char *why);
     /* There is room again after inbox_put() had said that there is none.  This
-     * one may not free. */
+     * one may not leave. */
     void (*room)(void *arg);
 };
 
@@ -28,8 +28,11 @@ struct inbox_ops {
  * NULL when out of memory. */
 struct inbox *inbox_new(struct exchange *x, const struct feed *feed,
                         const struct inbox_ops *ops, void *arg);
-/* What is on its way is broken off; none of ops is called.  NULL is fine. */
-void inbox_free(struct inbox *in);
+/* The client is gone, and ops are not called any more; what it has said still
+ * goes to the backend, until that fails to take it.  NULL is fine. */
+void inbox_leave(struct inbox *in);
+/* Ends those of this worker that are left: before it stops. */
+void inbox_end_all(void);
 /* Whether there is no room. */
 bool inbox_full(const struct inbox *in);
 /* Copies a message.  0; 1: it is taken, and there is no room for another until

@@ -19,7 +19,7 @@ static struct exchange *relay_free(struct relay *r)
 {
     struct exchange *x = r->x;
 
-    inbox_free(r->inbox);
+    inbox_leave(r->inbox);
     buffer_fini(&r->body);
     free(r);
     x->handler = NULL;

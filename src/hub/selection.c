@@ -341,7 +341,8 @@ static int join_member(struct selection *s, struct member *m,
     m->lost = rc > 0;
     peek(m, s->looked, &unused);
     m->lost |= unused.missed > 0;
-    s->drained &= m->next_stamp == NOTHING;
+    /* What came after the look may be seen by the audience already. */
+    s->drained &= m->next_stamp == NOTHING && audience_dry(&m->reader);
     s->members[s->count++] = m;
     return rc;
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/logging.h"
+#include "feed/inbox.h"
 #include "feed/source.h"
 #include "net/conn.h"
 #include "proxy/backend.h"
@@ -61,8 +62,10 @@ static void look(struct timer *t)
     bool over = clock_now_us() >= part->drain_until_us;
 
     stop_sources(part, over);
-    if (over)
+    if (over) {
         cut(w);
+        inbox_end_all();
+    }
     backend_pool_close_all();
     if (over || (w->conn_count == 0 && part->sources_stopped))
         worker_stop(w);

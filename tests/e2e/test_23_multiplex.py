@@ -37,7 +37,7 @@ def client(transport, p, path, **options):
 
 
 def readers(p, channel):
-    return p.channel(channel)["readers"]
+    return (p.channel(channel) or {"readers": 0})["readers"]
 
 
 def told(messages):

@@ -271,15 +271,31 @@ def test_a_dead_backend_does_not_slow_the_fan_out(penstock, orders):
     orders.open.set()
 
 
-def test_a_client_that_goes_takes_what_waits_with_it(penstock, orders):
+@pytest.mark.parametrize("rude", [True, False])
+def test_what_a_client_said_before_it_went_still_gets_there(
+        penstock, orders, rude):
     p = penstock(config(orders.server))
     orders.hold()
     r = WsClient(p, "/o/7").connect()
     for n in range(5):
         r.send(str(n))
     wait_for(lambda: orders.said)
-    r.abort()
+    r.abort() if rude else r.close()
     wait_for(lambda: p.channel("o/7")["readers"] == 0)
     orders.open.set()
-    assert p.request("POST", "/o/7", body="after").status == 200
-    assert orders.texts == ["0", "after"]
+    wait_for(lambda: len(orders.said) == 5)
+    assert orders.texts == list("01234")
+
+
+def test_a_backend_that_fails_is_not_told_the_rest_of_who_is_gone(
+        penstock, orders):
+    p = penstock(config(orders.server, timeout="100ms"))
+    orders.hold()
+    r = WsClient(p, "/o/7").connect()
+    for n in range(5):
+        r.send(str(n))
+    wait_for(lambda: orders.said)
+    r.abort()
+    wait_for(lambda: p.metric("inbox_refused_total") >= 5)
+    orders.open.set()
+    assert len(orders.said) <= 2
