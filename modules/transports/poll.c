@@ -48,12 +48,21 @@ static uint64_t fresh_s(const struct feed *feed)
     return least_s;
 }
 
+/* One client's own channel: no cache may give it to another client, whom it
+ * cannot tell from that one. */
+static bool is_private(const struct feed *feed)
+{
+    return feed->source->per == PER_CLIENT;
+}
+
 static void add_cache_control(struct answer_headers *a, const struct feed *feed,
                               char text[32])
 {
     uint64_t seconds = fresh_s(feed);
 
-    if (seconds == 0)
+    if (is_private(feed))
+        snprintf(text, 32, "private, no-cache");
+    else if (seconds == 0)
         snprintf(text, 32, "no-cache");
     else
         snprintf(text, 32, "max-age=%llu", (unsigned long long)seconds);
@@ -134,7 +143,7 @@ static const struct reader_ops poll_reader = {ignore, ignore, ignore};
 static bool lasts(const struct batch *b, const struct feed *feed)
 {
     return b->full && !b->gap && feed->in_url &&
-           feed->cursor.kind == CURSOR_ID;
+           feed->cursor.kind == CURSOR_ID && !is_private(feed);
 }
 
 static void respond_batch(struct exchange *x, const struct feed *feed,

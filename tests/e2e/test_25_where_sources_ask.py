@@ -334,6 +334,19 @@ def test_clients_with_the_same_credentials_share_one(penstock, backend):
     p.wait_for(lambda: inbox.open == 0)  # nobody is left to read for
 
 
+def test_no_cache_may_keep_what_is_one_clients(penstock, backend):
+    p = penstock(inboxes(backend(Inbox()), batch={"messages": 1},
+                         transports="poll"))
+    ada = {"Authorization": "ada"}
+    p.wait_for(lambda: p.get("/inbox/new", ada).status == 200)
+    answer = p.get("/inbox/new", ada)
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+    id = answer.headers["ETag"].strip('"')
+    page = p.get(f"/inbox/new?since={id.rpartition('-')[0]}-0", ada)
+    assert len(page.json()["messages"]) == 1
+    assert page.headers["Cache-Control"] == "no-store"
+
+
 def test_nobody_reads_anothers_by_its_name(penstock, backend):
     b = backend(Inbox())
     config = inboxes(b)
