@@ -205,9 +205,9 @@ static const char *judge(struct websocket_source *s,
 
 static int ask(struct websocket_source *s);
 
-static void redirect(struct websocket_source *s, const struct http_message *m)
+static void redirect(struct websocket_source *s, struct str location)
 {
-    const char *why = target_follow(&s->target, s->source, m);
+    const char *why = target_follow(&s->target, s->source, location);
 
     if (why == NULL) {
         client_close(s->client);
@@ -221,12 +221,13 @@ static void on_head(struct client *c, const struct http_message *m)
 {
     struct websocket_source *s = client_arg(c);
     const char *first = source_settings(s->source)->subscribe;
+    struct str location;
     const char *why;
 
     if (m->status < 200 && m->status != 101)
         return;
-    if (target_is_redirect(m)) {
-        redirect(s, m);
+    if (target_is_redirect(m, &location)) {
+        redirect(s, location);
         return;
     }
     why = judge(s, m);
@@ -298,7 +299,9 @@ static int start(struct source *source)
     ws_parser_init(&s->parser, &parser_ops, s, WS_CLIENT,
                    source_settings(source)->message_bytes);
     s->parser_ready = true;
-    return target_begin(&s->target, source, source_path(source)) < 0 ? -ENOMEM : ask(s);
+    if (target_begin(&s->target, source, source_path(source)) < 0)
+        return -ENOMEM;
+    return ask(s);
 }
 
 static void stop(struct source *source)

@@ -112,6 +112,9 @@ void keys_read(struct loading *l, const struct node *object, enum scope scope,
 /* Whether a route's key is for routes with a source only. */
 bool key_is_feed(const char *name);
 
+/* Whether it is a name or an address, without brackets. */
+bool config_host_valid(const char *host);
+
 /* What an authorization takes; larger than any header field should be. */
 #define SECRET_BYTES_MAX 8192
 

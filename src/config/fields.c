@@ -37,7 +37,8 @@ static bool check_name(struct loading *l, const struct node *n,
     if (!is_token(name))
         fault_at(l, n, "\"%.80s\" is not a field's name", name);
     else if (is_ours(name))
-        fault_at(l, n, "\"%.80s\" is a field that penstock writes itself", name);
+        fault_at(l, n, "\"%.80s\" is a field that penstock writes itself",
+                 name);
     else
         return true;
     return false;
@@ -82,8 +83,8 @@ static void read_field_file(struct loading *l, const struct node *n,
     struct buffer text = {0};
 
     if (file == NULL || file->next != NULL || n->first != file) {
-        fault_at(l, n, "is a string, or {\"file\": \"NAME\"} for what stands in "
-                 "a file");
+        fault_at(l, n, "is a string, or {\"file\": \"NAME\"} for what stands "
+                 "in a file");
         return;
     }
     name = expect_text(l, file, "\"/etc/penstock/authorization\"");
@@ -184,8 +185,8 @@ void check_fields(struct loading *l, const struct node *source,
     if (r->source.per != PER_CLIENT)
         return;
     if (r->source.pass == NULL)
-        fault_in(l, source, "per", "\"client\" needs \"pass\", which names what "
-                 "tells clients apart, such as [\"Authorization\"]");
+        fault_in(l, source, "per", "\"client\" needs \"pass\", which names "
+                 "what tells clients apart, such as [\"Authorization\"]");
     if (r->source.when == WHEN_ALWAYS)
         fault_in(l, source, "when", "\"always\" does not go with \"per\": "
                  "\"client\": nobody is there to read for");

@@ -39,6 +39,11 @@ static bool v6_valid(const char *host)
     return inet_pton(AF_INET6, host, &v6) == 1;
 }
 
+bool config_host_valid(const char *host)
+{
+    return *host != '\0' && (name_valid(host) || v6_valid(host));
+}
+
 /* Splits "host:port" or "[v6]:port" in place.  *port is NULL where there is no
  * colon.  Returns what is wrong, or NULL. */
 static const char *split_host(char *text, char **host, char **port)

@@ -31,7 +31,11 @@ void read_tls_ca(struct loading *l, const struct node *n, void *into)
 
 void read_tls_name(struct loading *l, const struct node *n, void *into)
 {
-    read_text(l, n, "\"app.example.com\"", &((struct backend *)into)->tls.name);
+    struct backend *b = into;
+
+    read_text(l, n, "\"app.example.com\"", &b->tls.name);
+    if (b->tls.name != NULL && !config_host_valid(b->tls.name))
+        fault_at(l, n, "\"%.80s\" is not a host", b->tls.name);
 }
 
 void read_tls_cert(struct loading *l, const struct node *n, void *into)

@@ -44,6 +44,7 @@ static int ask(struct fetch *f, bool fresh)
     struct client *c = fresh || at == NULL ? NULL : backend_take(at, false);
 
     f->reused = c != NULL;
+    f->redirected = false;
     f->fault = NULL;
     f->body.len = 0;
     if (f->reused)
@@ -64,27 +65,17 @@ static void on_connected(struct client *c)
     wait_for_answer(of(c));
 }
 
-/* The rest of the answer is not worth a connection. */
-static void redirect(struct fetch *f, const struct http_message *m)
-{
-    const char *why = target_follow(&f->target, f->source, m);
-
-    client_close(f->client);
-    f->client = NULL;
-    if (why == NULL && ask(f, false) < 0)
-        why = "out of memory";
-    if (why != NULL)
-        f->ops->failed(f, why);
-}
-
 static void on_head(struct client *c, const struct http_message *m)
 {
     struct fetch *f = of(c);
+    struct str location;
 
     if (m->status < 200)
         return;
-    if (target_is_redirect(m)) {
-        redirect(f, m);
+    f->redirected = target_is_redirect(m, &location);
+    if (f->redirected) { /* once it has ended, and its connection is free */
+        f->location.len = 0;
+        buffer_append_str(&f->location, location);
         return;
     }
     f->status = m->status;
@@ -107,28 +98,52 @@ static int put(void *arg, const char *data, size_t len)
 static void on_body(struct client *c, const char *data, size_t len)
 {
     struct fetch *f = of(c);
+    bool wanted = f->fault == NULL && !f->redirected;
     int rc = 0;
 
-    if (f->fault == NULL && f->unpack == NULL)
+    if (wanted && f->unpack == NULL)
         put(f, data, len);
-    else if (f->fault == NULL)
+    else if (wanted)
         rc = unpack_feed(f->unpack, (struct str){data, len}, put, f);
     if (rc < 0 && f->fault == NULL)
         f->fault = target_unpack_fault(rc);
     wait_for_answer(f);
 }
 
-static void on_end(struct client *c, bool reusable)
+static void redirect(struct fetch *f)
 {
-    struct fetch *f = of(c);
+    const char *why = f->location.failed
+                          ? "out of memory"
+                          : target_follow(&f->target, f->source,
+                                          buffer_str(&f->location));
+
+    if (why == NULL && ask(f, false) < 0)
+        why = "out of memory";
+    if (why != NULL)
+        f->ops->failed(f, why);
+}
+
+static void give_back(struct fetch *f, struct client *c, bool reusable)
+{
     const struct backend_server *at = target_server(&f->target, f->source);
 
-    f->client = NULL;
     client_set_timer(c, 0);
     if (reusable && at != NULL)
         backend_keep(backend_of(f), at, c);
     else
         client_close(c);
+}
+
+static void on_end(struct client *c, bool reusable)
+{
+    struct fetch *f = of(c);
+
+    f->client = NULL;
+    give_back(f, c, reusable);
+    if (f->redirected) {
+        redirect(f);
+        return;
+    }
     if (f->fault == NULL && f->unpack != NULL && !unpack_complete(f->unpack))
         f->fault = "the end of the compressed answer is missing";
     if (f->body.failed)
@@ -185,6 +200,7 @@ void fetch_fini(struct fetch *f)
     target_fini(&f->target);
     unpack_free(&f->unpack);
     buffer_fini(&f->fields);
+    buffer_fini(&f->location);
     buffer_fini(&f->body);
 }
 

@@ -1,6 +1,7 @@
 /* fetch.h - one GET of a source's backend whose answer is finite: asks over a
  * connection from the backend's pool, goes where it is sent, takes the whole
- * body, unpacked, and gives the connection back.  For the source types that ask again and again. */
+ * body, unpacked, and gives the connection back.  For the source types that ask
+ * again and again. */
 #ifndef PENSTOCK_FEED_FETCH_H
 #define PENSTOCK_FEED_FETCH_H
 
@@ -30,9 +31,11 @@ struct fetch {
     struct buffer fields;   /* of the request, for the next try */
     struct unpack *unpack;  /* NULL: the body comes as it is */
     struct buffer body;
+    struct buffer location; /* where it is sent on; empty: nowhere */
     unsigned status;
     uint64_t wait_ms;       /* what the backend was asked to wait */
     bool reused;            /* the connection came from the pool */
+    bool redirected;        /* this answer is only the way to another */
     const char *fault;      /* static: the answer is no use */
 };
 

@@ -121,8 +121,9 @@ const char *target_unpack_fault(int rc)
 
 /* ---- redirects ------------------------------------------------------------ */
 
-bool target_is_redirect(const struct http_message *m)
+bool target_is_redirect(const struct http_message *m, struct str *location)
 {
+    *location = headers_get_only(&m->headers, "Location");
     return m->status == 301 || m->status == 302 || m->status == 303 ||
            m->status == 307 || m->status == 308;
 }
@@ -168,9 +169,8 @@ static const char *move(struct target *t, const struct source *s,
 }
 
 const char *target_follow(struct target *t, const struct source *s,
-                          const struct http_message *m)
+                          struct str location)
 {
-    struct str where = headers_get_only(&m->headers, "Location");
     bool was_https = t->at.https;
     char quoted[300];
     int rc;
@@ -179,15 +179,15 @@ const char *target_follow(struct target *t, const struct source *s,
         return "the backend redirects, and \"redirects\" is \"none\"";
     if (t->redirects++ == TARGET_REDIRECTS_MAX)
         return "the backend redirects more than 5 times";
-    if (where.p == NULL)
+    if (location.n == 0)
         return "the backend redirects without saying where";
-    rc = location_resolve(&t->at, where);
+    rc = location_resolve(&t->at, location);
     if (rc < 0)
         return rc == -ENOMEM ? "out of memory"
                              : "the backend redirects to what is no URL";
-    log_info("source.redirect", "%s status=%u host=%s port=%u",
-             source_label(s), m->status,
-             log_quote(quoted, sizeof(quoted), t->at.host, strlen(t->at.host)),
-             t->at.port);
+    log_debug("source.redirect", "%s host=%s port=%u", source_label(s),
+              log_quote(quoted, sizeof(quoted), t->at.host,
+                        strlen(t->at.host)),
+              t->at.port);
     return move(t, s, was_https);
 }

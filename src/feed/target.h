@@ -42,13 +42,12 @@ const char *target_unpack(struct unpack **out, const struct http_message *m);
 /* What unpack_feed() came to, the same. */
 const char *target_unpack_fault(int rc);
 
-/* Whether an answer is a redirect that may be followed.  It says where in
- * Location. */
-bool target_is_redirect(const struct http_message *m);
-/* Moves to where m says, as far as the settings let it.  NULL, or why not:
- * static text. */
+/* Whether an answer is a redirect that may be followed; *location is where to,
+ * and empty where it does not say. */
+bool target_is_redirect(const struct http_message *m, struct str *location);
+/* Moves there, as far as the settings let it.  NULL, or why not: static. */
 const char *target_follow(struct target *t, const struct source *s,
-                          const struct http_message *m);
+                          struct str location);
 void target_fini(struct target *t);
 
 #endif

@@ -67,9 +67,10 @@ static void refuse(struct upstream *u, const struct http_message *m,
 
 static int ask(struct upstream *u);
 
-static void redirect(struct upstream *u, const struct http_message *m)
+static void redirect(struct upstream *u, const struct http_message *m,
+                     struct str location)
 {
-    const char *why = target_follow(&u->target, u->source, m);
+    const char *why = target_follow(&u->target, u->source, location);
 
     if (why != NULL) {
         refuse(u, m, why);
@@ -83,6 +84,7 @@ static void redirect(struct upstream *u, const struct http_message *m)
 static void on_head(struct client *c, const struct http_message *m)
 {
     struct upstream *u = of(c);
+    struct str location;
     const char *why;
 
     if (m->status < 200)
@@ -91,8 +93,8 @@ static void on_head(struct client *c, const struct http_message *m)
         source_over(u->source, "the backend has no more (204)");
         return;
     }
-    if (target_is_redirect(m)) {
-        redirect(u, m);
+    if (target_is_redirect(m, &location)) {
+        redirect(u, m, location);
         return;
     }
     why = judge(u, m);

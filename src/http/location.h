@@ -16,7 +16,7 @@ struct location {
 };
 
 /* Moves l to where reference leads; a fragment is left out.  0; -ENOMEM; or
- * -EINVAL for what is no such URL, or has a user in it, and l is what it was. */
+ * -EINVAL for what is no such URL, or has a user in it.  Then l is as before. */
 int location_resolve(struct location *l, struct str reference);
 /* Whether both are of one scheme, host and port (RFC 6454 4). */
 bool location_same_origin(const struct location *a, const struct location *b);

@@ -33,8 +33,8 @@ void unpack_free(struct unpack **up);
 typedef int unpack_fn(void *arg, const char *data, size_t len);
 
 /* Unpacks a piece.  0; what put returned; -EPROTO: it is not what it is said to
- * be; -EMSGSIZE: it becomes too much; -ENOMEM.  After an error there is only the
- * end. */
+ * be; -EMSGSIZE: it becomes too much; -ENOMEM.  After an error there is only
+ * the end. */
 int unpack_feed(struct unpack *u, struct str data, unpack_fn *put, void *arg);
 /* Whether the body may end here: nothing of it is missing. */
 bool unpack_complete(const struct unpack *u);

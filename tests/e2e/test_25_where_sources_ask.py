@@ -436,6 +436,7 @@ def test_questions_are_sent_on_authorized_and_unpacked(penstock, backend, kind):
             '{"next":"1","items":[7]}' if kind == "poll" else "7"]
         p.wait_for(lambda: len(b.requests) >= 4)
     assert {r.target.partition("?")[0] for r in b.requests} == {"/stream/A", "/b"}
+    assert len(b.connections) == 1
     assert all(r.headers["X-Key"] == "s3cret" and
                r.headers.get_all("Accept-Encoding") == ["gzip, deflate"]
                for r in b.requests)

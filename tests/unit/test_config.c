@@ -262,12 +262,12 @@ static const struct broken {
     {TLS("\"http://b\"", "\"verify\": true"),
      "f.json:2: backends.b.tls: needs a server whose URL begins with "
      "https://\n"},
-    {TLS("\"https://b\"", "\"verify\": 1, \"name\": \"\", \"ca\": 1, "
+    {TLS("\"https://b\"", "\"verify\": 1, \"name\": \"a b\", \"ca\": 1, "
          "\"key\": \"k\""),
      "f.json:2: backends.b.tls.verify: must be true or false\n"
      "f.json:2: backends.b.tls.ca: must be a string such as "
      "\"authority.pem\", not a number\n"
-     "f.json:2: backends.b.tls.name: is empty\n"
+     "f.json:2: backends.b.tls.name: \"a b\" is not a host\n"
      "f.json:2: backends.b.tls.cert: is missing; it goes with \"key\"\n"},
     {TLS("\"https://b\"", "\"cert\": \"c\""),
      "f.json:2: backends.b.tls.key: is missing; it goes with \"cert\"\n"},
