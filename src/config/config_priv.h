@@ -112,8 +112,14 @@ void keys_read(struct loading *l, const struct node *object, enum scope scope,
 /* Whether a route's key is for routes with a source only. */
 bool key_is_feed(const char *name);
 
+/* Splits "host:port" or "[v6]:port" in place.  *port is NULL where there is no
+ * colon.  Returns what is wrong, or NULL. */
+const char *config_split_host(char *text, char **host, char **port);
 /* Whether it is a name or an address, without brackets. */
 bool config_host_valid(const char *host);
+/* Digits, at most 65535; low is 0 or 1. */
+bool config_port_parse(struct loading *l, const struct node *n,
+                       const char *text, unsigned low, uint16_t *out);
 
 /* What an authorization takes; larger than any header field should be. */
 #define SECRET_BYTES_MAX 8192

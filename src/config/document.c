@@ -447,6 +447,11 @@ const struct node *node_get(const struct node *object, const char *key)
     return NULL;
 }
 
+size_t node_children(const struct node *n)
+{
+    return n->last == NULL ? 0 : n->last->index + 1;
+}
+
 bool node_is(const struct node *n, json_type type)
 {
     return n->value != NULL && json_typeof(n->value) == type;

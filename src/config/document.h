@@ -36,6 +36,8 @@ void document_fini(struct document *d);
 
 /* The member with this key, or NULL. */
 const struct node *node_get(const struct node *object, const char *key);
+/* How many it has. */
+size_t node_children(const struct node *n);
 /* Whether it is that, as jansson types go. */
 bool node_is(const struct node *n, json_type type);
 /* The text of a string; NULL for everything else. */

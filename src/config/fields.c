@@ -167,7 +167,7 @@ void read_pass(struct loading *l, const struct node *n, void *into)
         return;
     if (n->first == NULL)
         fault_at(l, n, "is empty; leave it out");
-    r->source.pass = make_array(l, (n->last ? n->last->index + 1 : 0) + 1,
+    r->source.pass = make_array(l, node_children(n) + 1,
                                 sizeof(*r->source.pass));
     if (r->source.pass == NULL)
         return;

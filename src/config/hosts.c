@@ -1,4 +1,4 @@
-/* The keys that name hosts: listen, admin and backends. */
+/* The keys that name hosts of ours, listen and admin; and what a host is. */
 #include "config/config_priv.h"
 
 #include <arpa/inet.h>
@@ -44,9 +44,7 @@ bool config_host_valid(const char *host)
     return *host != '\0' && (name_valid(host) || v6_valid(host));
 }
 
-/* Splits "host:port" or "[v6]:port" in place.  *port is NULL where there is no
- * colon.  Returns what is wrong, or NULL. */
-static const char *split_host(char *text, char **host, char **port)
+const char *config_split_host(char *text, char **host, char **port)
 {
     char *colon;
 
@@ -72,8 +70,7 @@ static const char *split_host(char *text, char **host, char **port)
     return NULL;
 }
 
-/* Digits, at most 65535; low is 0 or 1. */
-static bool port_parse(struct loading *l, const struct node *n,
+bool config_port_parse(struct loading *l, const struct node *n,
                        const char *text, unsigned low, uint16_t *out)
 {
     uint64_t port = UINT64_MAX;
@@ -103,7 +100,7 @@ static bool address_fill(struct loading *l, const struct node *n, char *copy,
                          struct config_address *out)
 {
     const char *text = node_text(n);
-    char *host, *port, *why = (char *)split_host(copy, &host, &port);
+    char *host, *port, *why = (char *)config_split_host(copy, &host, &port);
 
     if (why != NULL) {
         fault_at(l, n, "\"%.80s\" %s", text, why);
@@ -121,7 +118,7 @@ static bool address_fill(struct loading *l, const struct node *n, char *copy,
         fault_at(l, n, "\"%.80s\" is not a host", host);
         return false;
     }
-    if (!port_parse(l, n, port, 0, &out->port))
+    if (!config_port_parse(l, n, port, 0, &out->port))
         return false;
     out->text = copy_text(l, text);
     out->host = is_any(host) ? NULL : copy_text(l, host);
@@ -182,11 +179,6 @@ static void add_listen(struct loading *l, const struct node *n)
     c->listen_count++;
 }
 
-static size_t child_count(const struct node *n)
-{
-    return n->last == NULL ? 0 : n->last->index + 1;
-}
-
 void read_listen(struct loading *l, const struct node *n, void *into)
 {
     struct config *c = into;
@@ -199,12 +191,12 @@ void read_listen(struct loading *l, const struct node *n, void *into)
     }
     if (n->first == NULL)
         fault_at(l, n, "is empty; name one address at least");
-    if (child_count(n) > CONFIG_LISTEN_MAX) {
-        fault_at(l, n, "has %zu addresses; %d at most", child_count(n),
+    if (node_children(n) > CONFIG_LISTEN_MAX) {
+        fault_at(l, n, "has %zu addresses; %d at most", node_children(n),
                  CONFIG_LISTEN_MAX);
         return;
     }
-    c->listen = make_array(l, child_count(n), sizeof(*c->listen));
+    c->listen = make_array(l, node_children(n), sizeof(*c->listen));
     if (c->listen == NULL)
         return;
     for (const struct node *a = n->first; a != NULL; a = a->next)
@@ -320,158 +312,4 @@ void read_admin(struct loading *l, const struct node *n, void *into)
         fault_at(l, n, "\"%s\" is not on loopback, so anybody who reaches it "
                  "could publish; write {\"listen\": \"%s\", \"token_file\": "
                  "\"FILE\"}", c->admin->text, c->admin->text);
-}
-
-/* Backends ---------------------------------------------------------------- */
-
-static bool server_fill(struct loading *l, const struct node *n, char *copy,
-                        struct backend_server *out)
-{
-    const char *url = node_text(n), *why;
-    char *host, *port = NULL;
-
-    why = split_host(copy, &host, &port);
-    if (why != NULL) {
-        fault_at(l, n, "\"%.80s\" %s", url, why);
-        return false;
-    }
-    if (*copy != '[' && (*host == '\0' || !name_valid(host))) {
-        fault_at(l, n, "\"%.80s\" is not a host", host);
-        return false;
-    }
-    out->port = out->https ? 443 : 80; /* RFC 9110 4.2.1, 4.2.2 */
-    if (port != NULL && !port_parse(l, n, port, 1, &out->port))
-        return false;
-    out->host = copy_text(l, host);
-    return true;
-}
-
-/* What follows "http://" or "https://" must be a host alone. */
-static bool authority_only(struct loading *l, const struct node *n,
-                           const char *authority)
-{
-    size_t end = strcspn(authority, "/?#");
-
-    if (memchr(authority, '@', end) != NULL) {
-        fault_at(l, n, "a user in a backend's URL is not supported");
-        return false;
-    }
-    if (authority[end] != '\0' && strcmp(authority + end, "/") != 0) {
-        fault_at(l, n, "a backend's URL has no path; write \"%.*s\" and put "
-                 "\"%.80s\" into the route",
-                 (int)(authority - node_text(n) + (end > 80 ? 80 : end)),
-                 node_text(n), authority + end);
-        return false;
-    }
-    return true;
-}
-
-static bool read_server(struct loading *l, const struct node *n,
-                        struct backend_server *out)
-{
-    const char *url = expect_text(l, n, "\"http://127.0.0.1:9000\"");
-    char *copy;
-    bool ok;
-
-    if (url == NULL)
-        return false;
-    if (strstr(url, "://") == NULL) {
-        fault_at(l, n, "\"%.80s\" is not a URL; write \"http://%.80s\"", url,
-                 url);
-        return false;
-    }
-    out->https = strncasecmp(url, "https://", 8) == 0;
-    if (!out->https && strncasecmp(url, "http://", 7) != 0) {
-        fault_at(l, n, "\"%.80s\" is no http:// or https:// URL", url);
-        return false;
-    }
-    url += out->https ? 8 : 7;
-    if (!authority_only(l, n, url))
-        return false;
-    copy = strndup(url, strcspn(url, "/"));
-    if (copy == NULL) {
-        l->no_memory = true;
-        return false;
-    }
-    ok = server_fill(l, n, copy, out);
-    free(copy);
-    return ok;
-}
-
-void read_servers(struct loading *l, const struct node *n, void *into)
-{
-    struct backend *b = into;
-    bool many = node_is(n, JSON_ARRAY);
-
-    if (many && n->first == NULL)
-        fault_at(l, n, "is empty; name one server at least");
-    b->servers = make_array(l, many ? child_count(n) : 1, sizeof(*b->servers));
-    if (b->servers == NULL)
-        return;
-    for (const struct node *s = many ? n->first : n; s != NULL;
-         s = many ? s->next : NULL)
-        if (read_server(l, s, &b->servers[b->server_count]))
-            b->server_count++;
-}
-
-/* "app/stream" in a route is split at its first slash. */
-static bool backend_name_valid(const char *name)
-{
-    for (const char *c = name; *c != '\0'; c++)
-        if (!is_name_octet(*c))
-            return false;
-    return *name != '\0';
-}
-
-static void read_backend(struct loading *l, const struct node *n,
-                         struct backend *b)
-{
-    b->name = copy_text(l, n->key);
-    if (!backend_name_valid(n->key))
-        fault_at(l, n, "a backend's name is made of letters, digits, -, . "
-                 "and _");
-    keys_preset(SCOPE_backend, b);
-    b->tls.verify = true;
-    if (node_is(n, JSON_OBJECT))
-        keys_read(l, n, SCOPE_backend, b);
-    else
-        read_servers(l, n, b);
-    finish_tls(l, n, b);
-}
-
-void read_backends(struct loading *l, const struct node *n, void *into)
-{
-    struct config *c = into;
-
-    if (!expect(l, n, JSON_OBJECT, "{\"app\": \"http://127.0.0.1:9000\"}"))
-        return;
-    c->backends = make_array(l, child_count(n), sizeof(*c->backends));
-    if (c->backends == NULL)
-        return;
-    for (const struct node *b = n->first; b != NULL; b = b->next)
-        read_backend(l, b, &c->backends[c->backend_count++]);
-}
-
-const struct backend *config_find_backend(const struct config *c,
-                                                 const char *name)
-{
-    for (unsigned i = 0; i < c->backend_count; i++)
-        if (c->backends[i].name != NULL &&
-            strcmp(c->backends[i].name, name) == 0)
-            return &c->backends[i];
-    return NULL;
-}
-
-void fault_backend(struct loading *l, const struct node *n, const char *wrong)
-{
-    const struct config *c = l->config;
-    const char **names = make_array(l, c->backend_count, sizeof(*names));
-
-    if (names == NULL)
-        return;
-    for (unsigned i = 0; i < c->backend_count; i++)
-        names[i] = c->backends[i].name == NULL ? "" : c->backends[i].name;
-    fault_choice(l, n, "unknown backend", wrong, "defined", names,
-                 c->backend_count);
-    free(names);
 }
