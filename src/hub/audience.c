@@ -8,8 +8,8 @@
 #include "hub/hub.h"
 
 /* Readers served before the worker turns to other things: at a few
- * microseconds each this bounds what anybody else waits to about 2 ms. */
-#define SLICE 512
+ * microseconds each, half a millisecond. */
+#define SLICE 128
 
 /* What one turn round the audience hands out. */
 struct pass {
