@@ -65,8 +65,10 @@ void conn_open(struct conn *c, int fd, const struct conn_ops *ops,
     c->ops = ops;
     c->connecting = connecting;
     c->timer.fire = on_timer;
-    /* Merging is done by us, message by message, and never by waiting. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    /* Merging is done by us, message by message, and never by waiting.  What was
+     * accepted has it from its listener. */
+    if (connecting)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     LIST_INSERT_HEAD(&w->conns, c, link);
     w->conn_count++;
     c->reading = reading && !connecting;

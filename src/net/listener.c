@@ -61,9 +61,10 @@ static int listen_on(int fd, uint16_t *port)
 {
     struct sockaddr_storage bound;
     socklen_t len = sizeof(bound);
-    int unsent = UNSENT_MAX, saved;
+    int unsent = UNSENT_MAX, one = 1, saved;
 
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* conn.h */
     if (listen(fd, BACKLOG) < 0 ||
         getsockname(fd, (struct sockaddr *)&bound, &len) < 0) {
         saved = errno;

@@ -4,6 +4,7 @@
 
 #include <event2/event.h>
 #include <event2/thread.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -30,6 +31,8 @@
 #include "server/reload.h"
 #include "server/throttle.h"
 
+/* So many clients less, and a quarter of them: memory is given back. */
+#define TRIM_CLIENTS 500
 #define SWEEP_S          1
 /* A channel that holds nothing and that nobody reads is forgotten after this;
  * its ids are then of no use any more. */
@@ -60,10 +63,14 @@ static const char *admit(struct server_worker *part, int fd,
 {
     struct server *s = part->server;
     unsigned per_address = part->config->limits.per_address;
+    unsigned others = atomic_fetch_add(&s->clients, 1);
     struct address who;
 
     *guest = NULL;
-    if (atomic_fetch_add(&s->clients, 1) >= s->clients_max) {
+    if (others >= atomic_load_explicit(&s->clients_peak, memory_order_relaxed))
+        atomic_store_explicit(&s->clients_peak, others + 1,
+                              memory_order_relaxed);
+    if (others >= s->clients_max) {
         atomic_fetch_sub(&s->clients, 1);
         return "limits.connections";
     }
@@ -306,9 +313,25 @@ static void on_reloaded(evutil_socket_t fd, short what, void *arg)
     reload_end(arg);
 }
 
+/* What many clients left behind when they went lies between what is in use,
+ * where malloc keeps it for good. */
+static void give_memory_back(struct server *s)
+{
+    unsigned clients = atomic_load(&s->clients);
+    unsigned peak = atomic_load(&s->clients_peak);
+
+    if (clients + TRIM_CLIENTS > peak || clients > peak / 4 * 3)
+        return;
+    atomic_store(&s->clients_peak, clients);
+    malloc_trim(0);
+}
+
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
-    hub_sweep(&((struct server *)arg)->hub, clock_now_us(), CHANNEL_IDLE_US);
+    struct server *s = arg;
+
+    hub_sweep(&s->hub, clock_now_us(), CHANNEL_IDLE_US);
+    give_memory_back(s);
 }
 
 /* What the main thread waits for.  Signals are read, not handled: what is done

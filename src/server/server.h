@@ -44,6 +44,7 @@ struct server {
     unsigned worker_count;
     atomic_uint clients;            /* connections of clients, all workers */
     atomic_uint clients_max;
+    atomic_uint clients_peak;       /* about, since memory was given back */
     unsigned descriptors;
     struct guests guests;
     struct throttle *throttle;
