@@ -322,6 +322,36 @@ def test_a_server_that_wants_one_says_so(penstock, secure, authority, version):
         "backend app: the server refused TLS: ")
 
 
+def test_a_stranger_is_verified_and_not_shown_ours(penstock, backend, secure,
+                                                   certificate, authority):
+    feed = Feed()
+    context = server_context(certificate, authority)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    stranger = backend(feed.sse, tls=context)
+    b = secure(lambda request, conn: conn.respond(
+        307, b"", {"Location": f"{stranger.url}/s"}), clients=authority)
+    ours = authority.certificate(name="penstock")
+    p = penstock(trusting(authority, quotes(b, redirects="any"),
+                          cert=str(ours.cert), key=str(ours.key)))
+    with SseClient(p, "/quotes/A").connect() as r:
+        p.wait_for(lambda: feed.readers == 1)
+        assert len(b.requests) == 1  # which has asked for it
+        assert not stranger.connections[0].sock.getpeercert()
+        feed.add("1")
+        assert data_of(r.read(1)) == ["1"]
+
+
+def test_a_redirect_from_https_to_http_is_not_followed(penstock, backend, secure,
+                                                       authority):
+    plain = backend()
+    b = secure(lambda request, conn: conn.respond(
+        307, b"", {"Location": f"{plain.url}/s"}))
+    p = penstock(trusting(authority, quotes(b, redirects="any")))
+    with SseClient(p, "/quotes/A").connect():
+        p.wait_for(lambda: p.log_lines("source.failed", "from https to http"))
+    assert not plain.requests
+
+
 # --- the files --------------------------------------------------------------------------
 
 def test_files_that_do_not_go_together_are_told(tmp_path, authority, certificate):

@@ -16,7 +16,9 @@ static const char text[] =
     "{\"path\": \"/admin/*\", \"proxy\": \"app\"},"
     "{\"path\": \"/quotes/gold\", \"host\": \"a.example\", \"proxy\": \"app\"},"
     "{\"path\": \"/{a}/{b}/c\", \"proxy\": \"app\"},"
-    "{\"path\": \"/caf%C3%A9\", \"proxy\": \"app\"}"
+    "{\"path\": \"/caf%C3%A9\", \"proxy\": \"app\"},"
+    "{\"path\": \"/inbox/{box}\", \"source\": {\"sse\": \"app/{box}\", "
+    "\"per\": \"client\", \"pass\": [\"Cookie\"]}}"
     "]}";
 
 static struct config *config;
@@ -142,6 +144,35 @@ static void a_channel_belongs_to_the_most_specific_template(void **state)
     assert_null(config_route_of_channel(config, STR(""), &v));
 }
 
+#define DIGEST "0123456789abcdef0123456789abcdef"
+
+static void a_clients_own_channel_is_found_by_its_whole_name_alone(void **state)
+{
+    struct pattern_values v;
+    const struct route *r;
+
+    r = config_route_of_channel(config, STR("inbox/new~" DIGEST), &v);
+    assert_ptr_equal(r, &config->routes[7]);
+    assert_true(str_eq(v.values[0], STR("new")));
+    assert_null(config_route_of_channel(config, STR("inbox/new"), &v));
+    r = config_route_of_channel(config, STR("quotes/a~" DIGEST), &v);
+    assert_ptr_equal(r, &config->routes[1]);
+    assert_true(str_eq(v.values[0], STR("a~" DIGEST)));
+}
+
+static void only_the_last_digest_is_left_out_of_a_name(void **state)
+{
+    static const char *const plain[] = {
+        "", "a", "a~", "a~0123", "~" DIGEST, "a~" DIGEST "0", "a~A" DIGEST,
+        "a-" DIGEST, "a~0123456789abcdef0123456789abcdeg",
+    };
+
+    for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++)
+        assert_null(config_base_name(str_of(plain[i])).p);
+    assert_true(str_eq(config_base_name(STR("a~" DIGEST "~" DIGEST)),
+                       STR("a~" DIGEST)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +184,8 @@ int main(void)
         cmocka_unit_test(a_path_that_stays_in_its_route_is_not),
         cmocka_unit_test(a_path_longer_than_any_limit_is_ambiguous),
         cmocka_unit_test(a_channel_belongs_to_the_most_specific_template),
+        cmocka_unit_test(a_clients_own_channel_is_found_by_its_whole_name_alone),
+        cmocka_unit_test(only_the_last_digest_is_left_out_of_a_name),
     };
 
     return cmocka_run_group_tests(tests, load, unload);
