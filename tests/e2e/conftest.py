@@ -22,6 +22,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "nginx: needs nginx")
     config.addinivalue_line("markers", "load: needs the programs of tests/load")
     config.addinivalue_line("markers", "alone: measures, or loads the machine")
+    config.addinivalue_line("markers", "plain: of more than penstock: not run "
+                            "with the builds of sanitizers")
     config.addinivalue_line("markers", "slow: takes more than five seconds")
 
 
