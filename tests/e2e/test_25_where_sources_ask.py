@@ -386,18 +386,6 @@ def test_a_reload_leaves_each_client_its_stream(penstock, backend):
 
 # --- names --------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_localhost_is_whichever_answers(penstock, backend, host):
-    feed = Feed()
-    b = backend(feed.sse, host=host)
-    p = penstock(quotes(type("At", (), {"url": f"http://localhost:{b.port}"})))
-    with SseClient(p, "/quotes/A").connect() as r:
-        p.wait_for(lambda: feed.readers == 1)
-        feed.add("1")
-        assert data_of(r.read(1)) == ["1"]
-    assert b.requests[0].headers["Host"] == f"localhost:{b.port}"
-
-
 def test_a_backend_that_moves_to_the_other_localhost_is_found(penstock, backend):
     feed = Feed()
     b = backend(feed.sse, host="127.0.0.1")

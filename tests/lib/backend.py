@@ -131,7 +131,10 @@ class Connection:
 
     def rst(self):
         self.open = False
-        raw.reset(self.sock)
+        try:
+            raw.reset(self.sock)
+        except OSError:
+            pass  # in the middle of a handshake: see shake_hands()
 
 
 def as_pairs(headers):
@@ -186,6 +189,9 @@ class Backend:
     def shake_hands(self, conn):
         conn.sock = conn.stream.sock = self.tls.wrap_socket(conn.sock,
                                                             server_side=True)
+        if not conn.open:  # killed meanwhile
+            conn.sock.close()
+            raise raw.Closed("killed")
         self.resumed.append(conn.sock.session_reused)
 
     def run(self, conn):
