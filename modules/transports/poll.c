@@ -3,6 +3,7 @@
  * with one, what lies after it. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/meter.h"
@@ -240,25 +241,115 @@ static void answer_nothing(struct exchange *x, const struct feed *feed)
     exchange_respond(x, 204, &a.headers, NULL, 0);
 }
 
-static void open_poll(struct exchange *x, const struct feed *feed)
-{
-    struct message *newest;
+/* ---- the very first one -------------------------------------------------------- */
 
-    if (has_cursor(feed)) {
-        answer_batch(x, feed, feed->cursor);
-        return;
-    }
-    if (feed->channel == NULL) {
-        answer_newest_of_each(x, feed);
-        return;
-    }
-    newest = feed_peek(feed);
-    if (newest == NULL) {
+/* How long a poll waits for the first message of a source that it has woken:
+ * an empty answer would be a surprise where the backend has something. */
+#define FIRST_MS 2000
+
+struct first {
+    struct reader reader; /* first: found from it */
+    struct exchange *x;
+    struct feed feed;     /* a copy with a channel of its own; what the request
+                           * says of the upstream is not there any more */
+};
+
+static void first_free(struct first *f)
+{
+    reader_leave(&f->reader);
+    channel_unref(&f->feed.channel);
+    free(f);
+}
+
+/* newest: a reference, or NULL. */
+static void answer_with(struct exchange *x, const struct feed *feed,
+                        struct message *newest)
+{
+    if (newest == NULL)
+        answer_nothing(x, feed);
+    else
+        answer_newest(x, feed, newest);
+    message_unref(&newest);
+}
+
+static void on_first(struct reader *r)
+{
+    struct first *f = (struct first *)r;
+    struct exchange *x = f->x;
+
+    x->handler = NULL;
+    x->ops = NULL;
+    answer_with(x, &f->feed, channel_newest(f->feed.channel, NULL));
+    first_free(f);
+}
+
+static const struct reader_ops first_reader = {on_first, on_first, on_first};
+
+static void on_enough(struct exchange *x)
+{
+    on_first(x->handler);
+}
+
+static void on_renew(struct exchange *x, const void *settings)
+{
+    ((struct first *)x->handler)->feed.reader = settings;
+}
+
+static void on_gone(struct exchange *x)
+{
+    first_free(x->handler);
+}
+
+static const struct exchange_ops first_exchange = {
+    .timeout = on_enough,
+    .drain = on_enough,
+    .renew = on_renew,
+    .gone = on_gone,
+};
+
+/* Whether there is a source that has never brought anything. */
+static bool is_new(const struct feed *feed)
+{
+    struct channel_status status;
+
+    channel_status(feed->channel, &status);
+    return feed->source->backend != NULL && status.next_seq == 1 &&
+           !channel_over(feed->channel);
+}
+
+static void wait_for_first(struct exchange *x, const struct feed *feed)
+{
+    const struct cursor oldest = {.kind = CURSOR_OLDEST};
+    struct first *f = calloc(1, sizeof(*f));
+    struct gap unused;
+
+    if (f == NULL || feed_join(&f->reader, &first_reader, feed, oldest, oldest,
+                               &unused) < 0) {
+        free(f);
         answer_nothing(x, feed);
         return;
     }
-    answer_newest(x, feed, newest);
-    message_unref(&newest);
+    f->x = x;
+    f->feed = *feed;
+    f->feed.channel = channel_ref(feed->channel);
+    x->handler = f;
+    x->ops = &first_exchange;
+    exchange_stay(x);
+    exchange_set_timer(x, FIRST_MS);
+    if (!reader_dry(&f->reader))
+        on_first(&f->reader);
+}
+
+static void open_poll(struct exchange *x, const struct feed *feed)
+{
+    if (has_cursor(feed))
+        answer_batch(x, feed, feed->cursor);
+    else if (feed->channel == NULL)
+        answer_newest_of_each(x, feed);
+    else if (is_new(feed))
+        wait_for_first(x, feed);
+    else
+        answer_with(x, feed, feed_peek(feed));
 }
 
 const struct transport transport_poll = {.name = "poll", .open = open_poll};

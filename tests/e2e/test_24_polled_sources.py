@@ -78,6 +78,40 @@ def test_a_plain_client_finds_the_resource_as_it_is(penstock, backend):
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_first_poll_waits_for_the_first_answer(penstock, backend, method):
+    gate = threading.Event()
+
+    def handler(request, conn):
+        gate.wait(10)
+        conn.respond(200, "1", {"Content-Type": "application/json"})
+    p = penstock(polled(backend(handler), when="needed"))
+    with p.client() as c:
+        c.send_request(method, "/w")
+        p.wait_for(lambda: (p.channel("w") or {"readers": 0})["readers"] == 1)
+        gate.set()
+        answer = c.response(method)
+        assert answer.status == 200 and answer.headers["Content-Length"] == "1"
+
+
+def test_the_first_poll_of_a_silent_backend_ends_with_204(penstock, backend):
+    b = backend(lambda request, conn: conn.respond(204))
+    p = penstock(polled(b, when="needed"))
+    begun = time.monotonic()
+    assert p.get("/w").status == 204
+    assert 1.5 < time.monotonic() - begun < 8
+
+
+def test_a_client_that_goes_as_it_waits_for_the_first_is_forgotten(
+        penstock, backend):
+    b = backend(lambda request, conn: conn.respond(204))
+    p = penstock(polled(b, when="needed"))
+    with p.client() as c:
+        c.send_request("GET", "/w")
+        p.wait_for(lambda: (p.channel("w") or {"readers": 0})["readers"] == 1)
+    p.wait_for(lambda: p.channel("w")["readers"] == 0)
+
+
 def test_one_question_for_any_number_of_readers(penstock, backend):
     resource = Resource()
     p = penstock(polled(backend(resource), every="200ms"))
