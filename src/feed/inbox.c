@@ -5,7 +5,7 @@
 #include <sys/queue.h>
 
 #include "base/meter.h"
-#include "feed/post.h"
+#include "feed/delivery.h"
 #include "feed/transport.h"
 #include "proxy/backend.h"
 
@@ -16,7 +16,7 @@ struct letter {
 };
 
 struct inbox {
-    struct post post; /* first: found from it */
+    struct delivery delivery; /* first: found from it */
     LIST_ENTRY(inbox) left_link; /* among those without a client */
     const struct inbox_ops *ops;
     void *arg;
@@ -30,14 +30,14 @@ struct inbox {
     struct buffer fields; /* that are the same for all */
 };
 
-static struct inbox *of(struct post *p)
+static struct inbox *of(struct delivery *d)
 {
-    return (struct inbox *)p;
+    return (struct inbox *)d;
 }
 
 /* ---- the next one ------------------------------------------------------------ */
 
-static const struct post_ops inbox_post;
+static const struct delivery_ops inbox_delivery;
 
 static void drop_first(struct inbox *in)
 {
@@ -68,7 +68,7 @@ static int send_first(struct inbox *in)
         header_write(&fields, STR("Penstock-Event"), m->type);
     what.fields = buffer_str(&fields);
     if (!fields.failed)
-        rc = post_start(&in->post, &inbox_post, &what);
+        rc = delivery_start(&in->delivery, &inbox_delivery, &what);
     buffer_fini(&fields);
     meter_add(METER_inbox_posts, 1);
     return rc;
@@ -93,10 +93,10 @@ static bool go_on(struct inbox *in)
 
 /* ---- answers --------------------------------------------------------------- */
 
-static void on_head(struct post *p, const struct http_message *m)
+static void on_head(struct delivery *d, const struct http_message *m)
 {
     struct str type = headers_get(&m->headers, "Content-Type");
-    struct inbox *in = of(p);
+    struct inbox *in = of(d);
 
     free(in->reply_type);
     in->reply_type = type.n == 0 ? NULL : strndup(type.p, type.n);
@@ -104,13 +104,13 @@ static void on_head(struct post *p, const struct http_message *m)
 
 /* The next one goes out before this one's sender is told, which may be the end
  * of the inbox. */
-static void on_answered(struct post *p, unsigned status, struct str body)
+static void on_answered(struct delivery *d, unsigned status, struct str body)
 {
-    struct inbox *in = of(p);
-    struct buffer reply = p->body;
+    struct inbox *in = of(d);
+    struct buffer reply = d->body;
     char *type = in->reply_type;
 
-    p->body = (struct buffer){0};
+    d->body = (struct buffer){0};
     in->reply_type = NULL;
     meter_add(METER_inbox_refused, status >= 300);
     if (go_on(in))
@@ -121,26 +121,26 @@ static void on_answered(struct post *p, unsigned status, struct str body)
     buffer_fini(&reply);
 }
 
-static void on_failed(struct post *p, const char *why)
+static void on_failed(struct delivery *d, const char *why)
 {
-    struct inbox *in = of(p);
-    unsigned status = p->timed_out ? 504 : 502;
+    struct inbox *in = of(d);
+    unsigned status = d->timed_out ? 504 : 502;
 
     meter_add(METER_inbox_refused, 1);
     go_on(in);
     in->ops->failed(in->arg, status, why);
 }
 
-static const struct post_ops inbox_post = {on_head, on_answered, on_failed};
+static const struct delivery_ops inbox_delivery = {on_head, on_answered, on_failed};
 
 /* ---- the inbox --------------------------------------------------------------- */
 
 static void inbox_free(struct inbox *in)
 {
-    post_stop(&in->post);
+    delivery_stop(&in->delivery);
     while (in->count > 0)
         drop_first(in);
-    post_fini(&in->post);
+    delivery_fini(&in->delivery);
     snapshot_unref(&in->snapshot);
     buffer_fini(&in->target);
     buffer_fini(&in->fields);

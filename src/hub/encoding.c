@@ -269,16 +269,6 @@ static const struct wire *keep(struct message *m, enum wire_format format,
     return w;
 }
 
-void wires_free(struct wire *w)
-{
-    while (w != NULL) {
-        struct wire *next = w->next;
-
-        free(w);
-        w = next;
-    }
-}
-
 static const struct wire *make_plain(struct message *m,
                                      enum wire_format format)
 {

@@ -5,19 +5,6 @@
 
 #include "hub/message.h"
 #include "wire/deflate.h"
-#include "wire/gzip.h"
-
-/* bytes[head .. len - tail) is the encoding; what is around it is its HTTP/1.1
- * chunk frame, there only in the SSE formats, so that a reader over
- * HTTP/1.1 sends all of it and any other the inner part. */
-struct wire {
-    struct wire *next;     /* of the same message, made earlier */
-    size_t len;
-    uint8_t format;        /* enum wire_format */
-    uint8_t head, tail;
-    struct gzip_part part; /* SSE_GZIP: what it adds to a stream */
-    char bytes[];
-};
 
 /* The bytes of m in this format, or NULL when out of memory.  m is in a history
  * (it has its id).  Any thread: whoever asks first makes them. */
@@ -38,8 +25,6 @@ enum wire_format wire_format_deflated(enum wire_format plain,
 enum wire_format wire_format_gzip(enum wire_format plain);
 bool wire_format_is_gzip(enum wire_format format);
 
-/* The message's: frees a list of them. */
-void wires_free(struct wire *w);
 
 /* What a wire is as octets; framed: with its chunk frame. */
 static inline struct str wire_str(const struct wire *w, bool framed)

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "hub/encoding.h"
 
 static struct str default_content_type(enum envelope_kind kind)
 {
@@ -60,6 +59,16 @@ struct message *message_ref(struct message *m)
     return m;
 }
 
+static void free_wires(struct wire *w)
+{
+    while (w != NULL) {
+        struct wire *next = w->next;
+
+        free(w);
+        w = next;
+    }
+}
+
 void message_unref(struct message **mp)
 {
     struct message *m = *mp;
@@ -70,6 +79,6 @@ void message_unref(struct message **mp)
     /* Release what this thread did with it; the last one acquires it all. */
     if (atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
         return;
-    wires_free(atomic_load_explicit(&m->wires, memory_order_relaxed));
+    free_wires(atomic_load_explicit(&m->wires, memory_order_relaxed));
     free(m);
 }

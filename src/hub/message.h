@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "wire/envelope.h"
+#include "wire/gzip.h"
 
 /* NAMED ones tell the channel, and have ids of the order of all channels
  * (order.h), for readers of several. */
@@ -37,7 +38,18 @@ enum wire_format {
 };
 
 struct channel;
-struct wire;
+
+/* bytes[head .. len - tail) is the encoding; what is around it is its HTTP/1.1
+ * chunk frame, there only in the SSE formats, so that a reader over
+ * HTTP/1.1 sends all of it and any other the inner part. */
+struct wire {
+    struct wire *next;     /* of the same message, made earlier */
+    size_t len;
+    uint8_t format;        /* enum wire_format */
+    uint8_t head, tail;
+    struct gzip_part part; /* SSE_GZIP: what it adds to a stream */
+    char bytes[];
+};
 
 /* Keys: (i) fixed before any reader sees it; (a) atomic; (c) under the lock
  * of the channel that holds it. */

@@ -1,23 +1,23 @@
-/* post.h - one POST to a backend: over a connection from the pool, and the
+/* delivery.h - one POST to a backend: over a connection from the pool, and the
  * whole of its answer.  Its worker's alone. */
-#ifndef PENSTOCK_FEED_POST_H
-#define PENSTOCK_FEED_POST_H
+#ifndef PENSTOCK_FEED_DELIVERY_H
+#define PENSTOCK_FEED_DELIVERY_H
 
 #include "base/buffer.h"
 #include "http/client.h"
 
 struct backend;
 struct backend_server;
-struct post;
+struct delivery;
 
-struct post_ops {
+struct delivery_ops {
     /* The head of the answer, which is forgotten afterwards. */
-    void (*head)(struct post *p, const struct http_message *m);
-    /* All of it is here, of whatever final status; body is borrowed, and p's.
+    void (*head)(struct delivery *d, const struct http_message *m);
+    /* All of it is here, of whatever final status; body is borrowed, and d's.
      * May start the next one. */
-    void (*answered)(struct post *p, unsigned status, struct str body);
-    /* There is none; p->timed_out: for want of time.  why is borrowed. */
-    void (*failed)(struct post *p, const char *why);
+    void (*answered)(struct delivery *d, unsigned status, struct str body);
+    /* There is none; d->timed_out: for want of time.  why is borrowed. */
+    void (*failed)(struct delivery *d, const char *why);
 };
 
 /* What is said, copied, and to whom, who outlives the answer. */
@@ -31,8 +31,8 @@ struct posting {
 };
 
 /* All zero is one that does not run. */
-struct post {
-    const struct post_ops *ops;
+struct delivery {
+    const struct delivery_ops *ops;
     const struct backend *backend;
     const struct backend_server *server;
     struct client *client;  /* NULL while nothing is asked */
@@ -45,10 +45,10 @@ struct post {
 };
 
 /* Sends it.  0 or -ENOMEM; the ops are never called from inside. */
-int post_start(struct post *p, const struct post_ops *ops,
+int delivery_start(struct delivery *d, const struct delivery_ops *ops,
                const struct posting *what);
 /* Breaks off.  Fine if it does not run. */
-void post_stop(struct post *p);
-void post_fini(struct post *p);
+void delivery_stop(struct delivery *d);
+void delivery_fini(struct delivery *d);
 
 #endif
