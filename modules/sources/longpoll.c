@@ -7,6 +7,7 @@
 #include "base/meter.h"
 #include "feed/fetch.h"
 #include "feed/items.h"
+#include "feed/verdict.h"
 #include "hub/message.h"
 #include "modules.h"
 #include "net/worker.h"
@@ -156,7 +157,7 @@ static void on_head(struct fetch *f, const struct http_message *m)
     struct longpoll_source *s = of(f);
     const char *cursor = settings_of(s)->cursor;
 
-    s->retry_after_ms = fetch_retry_after_ms(m);
+    s->retry_after_ms = verdict_retry_ms(m);
     keep(&s->new_target, STR_NONE);
     keep(&s->new_cursor, STR_NONE);
     if (m->status >= 400)
@@ -305,7 +306,7 @@ static void on_answered(struct fetch *f, unsigned status, struct str body)
     bool empty = status == 204 || status == 304;
     const char *why = empty           ? NULL
                       : status == 200 ? emit(s, body)
-                                      : fetch_status_fault(status);
+                                      : verdict_status(status);
 
     if (why != NULL) {
         log_info("source.refused", "%s status=%u", source_label(f->source),

@@ -8,6 +8,7 @@
 #include "base/logging.h"
 #include "feed/fetch.h"
 #include "feed/items.h"
+#include "feed/verdict.h"
 #include "modules.h"
 #include "net/worker.h"
 
@@ -140,7 +141,7 @@ static void on_head(struct fetch *f, const struct http_message *m)
 {
     struct poll_source *s = of(f);
 
-    s->retry_after_ms = fetch_retry_after_ms(m);
+    s->retry_after_ms = verdict_retry_ms(m);
     s->fresh_ms = fresh_ms(m);
     if (m->status != 200)
         return;
@@ -172,7 +173,7 @@ static void on_answered(struct fetch *f, unsigned status, struct str body)
     if (status == 200)
         why = items_emit(&s->items, f->source, body, str_of(s->type));
     else if (status != 304 && status != 204)
-        why = fetch_status_fault(status);
+        why = verdict_status(status);
     if (why != NULL) {
         log_info("source.refused", "%s status=%u", source_label(f->source),
                  status);

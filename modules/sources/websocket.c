@@ -8,7 +8,9 @@
 
 #include "base/logging.h"
 #include "base/meter.h"
-#include "feed/upstream.h"
+#include "feed/source.h"
+#include "feed/target.h"
+#include "feed/verdict.h"
 #include "hub/message.h"
 #include "modules.h"
 #include "proxy/backend.h"
@@ -264,7 +266,7 @@ static void on_failed(struct client *c, enum client_failure failure,
     struct websocket_source *s = client_arg(c);
 
     s->client = NULL;
-    give_up(s, upstream_failure(failure, s->open, why));
+    give_up(s, verdict_failure(failure, s->open, why));
 }
 
 static const struct client_ops backend_ops = {

@@ -2,10 +2,8 @@
 
 #include <errno.h>
 
-#include "base/clock.h"
 #include "feed/source.h"
-#include "feed/upstream.h"
-#include "http/date.h"
+#include "feed/verdict.h"
 #include "proxy/backend.h"
 #include "wire/unpack.h"
 
@@ -79,7 +77,7 @@ static void on_head(struct client *c, const struct http_message *m)
         return;
     }
     f->status = m->status;
-    f->fault = target_unpack(&f->unpack, m);
+    f->fault = verdict_coding(&f->unpack, m);
     f->ops->head(f, m);
 }
 
@@ -106,7 +104,7 @@ static void on_body(struct client *c, const char *data, size_t len)
     else if (wanted)
         rc = unpack_feed(f->unpack, (struct str){data, len}, put, f);
     if (rc < 0 && f->fault == NULL)
-        f->fault = target_unpack_fault(rc);
+        f->fault = verdict_unpack(rc);
     wait_for_answer(f);
 }
 
@@ -163,7 +161,7 @@ static void on_failed(struct client *c, enum client_failure failure,
     /* It was closed while it waited in the pool. */
     if (f->reused && failure == CLIENT_CLOSED && ask(f, true) == 0)
         return;
-    f->ops->failed(f, upstream_failure(failure, false, why));
+    f->ops->failed(f, verdict_failure(failure, false, why));
 }
 
 static const struct client_ops fetch_client = {
@@ -202,27 +200,4 @@ void fetch_fini(struct fetch *f)
     buffer_fini(&f->fields);
     buffer_fini(&f->location);
     buffer_fini(&f->body);
-}
-
-uint64_t fetch_retry_after_ms(const struct http_message *m)
-{
-    struct str value = headers_get(&m->headers, "Retry-After");
-    uint64_t seconds, at_ms, now_ms = clock_wall_ms();
-
-    if (str_to_u64(value, &seconds))
-        return seconds > 86400 ? 0 : seconds * 1000;
-    if (!http_date_parse(value, &at_ms) || at_ms <= now_ms)
-        return 0;
-    return at_ms - now_ms;
-}
-
-const char *fetch_status_fault(unsigned status)
-{
-    if (status >= 500)
-        return "the backend answered with an error (5xx)";
-    if (status == 429)
-        return "the backend is asked too often (429)";
-    if (status >= 300 && status < 400)
-        return "the backend has nothing to say (3xx)";
-    return "the backend refused (4xx)";
 }

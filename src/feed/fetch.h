@@ -48,9 +48,4 @@ int fetch_start(struct fetch *f, struct source *s, const struct fetch_ops *ops,
 void fetch_stop(struct fetch *f);
 void fetch_fini(struct fetch *f);
 
-/* Retry-After (RFC 9110 10.2.3), seconds or a date, in ms; 0: none. */
-uint64_t fetch_retry_after_ms(const struct http_message *m);
-/* What is wrong with a status that is none of success, for source_failed(). */
-const char *fetch_status_fault(unsigned status);
-
 #endif

@@ -84,41 +84,6 @@ void target_write_request(const struct target *t, const struct source *s,
     buffer_append_str(out, source_passed(s));
 }
 
-/* ---- what is packed ------------------------------------------------------- */
-
-const char *target_unpack(struct unpack **out, const struct http_message *m)
-{
-    struct buffer codings = {0};
-    struct str value;
-    unsigned at = 0;
-    int rc;
-
-    while (headers_next(&m->headers, "Content-Encoding", &at, &value)) {
-        buffer_append_str(&codings, value);
-        buffer_append_byte(&codings, ',');
-    }
-    unpack_free(out);
-    rc = codings.failed ? -ENOMEM : unpack_new(out, buffer_str(&codings));
-    buffer_fini(&codings);
-    if (rc == 0)
-        return NULL;
-    return rc == -ENOMEM ? "out of memory"
-                         : "the answer has a Content-Encoding that is neither "
-                           "gzip nor deflate";
-}
-
-const char *target_unpack_fault(int rc)
-{
-    switch (rc) {
-    case -EPROTO:
-        return "what comes is not compressed as the backend says";
-    case -EMSGSIZE:
-        return "what comes unpacks to far too much";
-    default:
-        return "out of memory";
-    }
-}
-
 /* ---- redirects ------------------------------------------------------------ */
 
 bool target_is_redirect(const struct http_message *m, struct str *location)

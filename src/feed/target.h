@@ -9,7 +9,6 @@
 
 struct backend_server;
 struct source;
-struct unpack;
 
 /* The most redirects from one URL: as browsers' fetch once had it, and more
  * than anything needs. */
@@ -36,12 +35,6 @@ struct client *target_connect(const struct target *t, const struct source *s,
  * follow. */
 void target_write_request(const struct target *t, const struct source *s,
                           struct buffer *out);
-/* What unpacks the body of an answer, asked for or not: *out is NULL where it
- * comes as it is.  NULL, or what is wrong with it: static text. */
-const char *target_unpack(struct unpack **out, const struct http_message *m);
-/* What unpack_feed() came to, the same. */
-const char *target_unpack_fault(int rc);
-
 /* Whether an answer is a redirect that may be followed; *location is where to,
  * and empty where it does not say. */
 bool target_is_redirect(const struct http_message *m, struct str *location);

@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include "base/logging.h"
 #include "feed/source.h"
+#include "feed/verdict.h"
 #include "proxy/backend.h"
 #include "wire/unpack.h"
 
@@ -38,23 +39,11 @@ static const char *judge(const struct upstream *u, const struct http_message *m)
     struct str type = headers_get(&m->headers, "Content-Type");
 
     if (m->status != 200)
-        return m->status >= 500 ? "the backend answered with an error (5xx)"
-                                : "the backend refused (not 200)";
+        return verdict_status(m->status);
     for (const char *const *t = u->ops->types; *t != NULL; t++)
         if (str_media_is(type, *t))
             return NULL;
     return "the answer has another content type";
-}
-
-/* RFC 9110 10.2.3, the form in seconds. */
-static uint64_t retry_after_ms(const struct http_message *m)
-{
-    uint64_t seconds;
-
-    if (!str_to_u64(headers_get(&m->headers, "Retry-After"), &seconds) ||
-        seconds > 86400)
-        return 0;
-    return seconds * 1000;
 }
 
 static void refuse(struct upstream *u, const struct http_message *m,
@@ -62,7 +51,7 @@ static void refuse(struct upstream *u, const struct http_message *m,
 {
     log_info("source.refused", "%s status=%u", source_label(u->source),
              m->status);
-    source_failed(u->source, why, retry_after_ms(m));
+    source_failed(u->source, why, verdict_retry_ms(m));
 }
 
 static int ask(struct upstream *u);
@@ -99,7 +88,7 @@ static void on_head(struct client *c, const struct http_message *m)
     }
     why = judge(u, m);
     if (why == NULL)
-        why = target_unpack(&u->unpack, m);
+        why = verdict_coding(&u->unpack, m);
     if (why != NULL) {
         refuse(u, m, why);
         return;
@@ -130,7 +119,7 @@ static void on_body(struct client *c, const char *data, size_t len)
              : unpack_feed(u->unpack, (struct str){data, len}, put, u);
     source_flush(u->source);
     if (rc < 0)
-        give_up(u, target_unpack_fault(rc));
+        give_up(u, verdict_unpack(rc));
 }
 
 static void on_end(struct client *c, bool reusable)
@@ -146,22 +135,13 @@ static void on_end(struct client *c, bool reusable)
     give_up(u, "the backend ended the stream");
 }
 
-const char *upstream_failure(enum client_failure failure, bool streaming,
-                             const char *why)
-{
-    if (failure != CLIENT_TIMEOUT)
-        return why;
-    return streaming ? "silence for longer than idle_timeout"
-                     : "no answer within response_timeout";
-}
-
 static void on_failed(struct client *c, enum client_failure failure,
                       const char *why)
 {
     struct upstream *u = of(c);
 
     u->client = NULL;
-    give_up(u, upstream_failure(failure, u->streaming, why));
+    give_up(u, verdict_failure(failure, u->streaming, why));
 }
 
 static const struct client_ops upstream_client = {

@@ -44,11 +44,4 @@ void upstream_stop(struct upstream *u);
 /* For source_type.fini, after the last stop. */
 void upstream_fini(struct upstream *u);
 
-/* ---- for those that read otherwise, as well -------------------------------- */
-
-/* What source_failed() is told of a client's failure, with its own word for
- * it; streaming: the answer's head has come. */
-const char *upstream_failure(enum client_failure failure, bool streaming,
-                             const char *why);
-
 #endif

@@ -254,7 +254,7 @@ static void settle(struct client *c, bool more)
 }
 
 /* Feeds what it can of data; returns how much was used. */
-static size_t feed(struct client *c, char *data, size_t len)
+static size_t feed_parser(struct client *c, char *data, size_t len)
 {
     size_t used = 0;
 
@@ -290,7 +290,7 @@ static size_t consume(struct client *c, char *data, size_t len)
     size_t used;
 
     c->consuming = true;
-    used = feed(c, data, len);
+    used = feed_parser(c, data, len);
     c->consuming = false;
     if (alive(c) == 0 && c->ops->delivered != NULL)
         c->ops->delivered(c);

@@ -278,6 +278,19 @@ def test_a_reload_with_another_secret_connects_anew(penstock, backend, tmp_path)
     assert [q.headers["X-Key"] for q in b.requests] == ["one", "two"]
 
 
+@pytest.mark.parametrize("kind", ["sse", "poll"])
+@pytest.mark.parametrize("status,words", [
+    (401, "(401 or 403)"), (404, "(4xx)"), (429, "(429)"), (503, "(5xx)"),
+    (206, "another status than 200"), (300, "another status than 200")])
+def test_why_nothing_comes_is_told(penstock, backend, kind, status, words):
+    b = backend(lambda request, conn: conn.respond(
+        status, b"", {**SSE, "Retry-After": "Fri, 31 Dec 2199 23:59:59 GMT"}))
+    p = penstock(quotes(b, kind))
+    assert_fault(p, words)
+    line = p.log_lines("source.failed")[0]
+    assert int(line.rpartition("retry_ms=")[2]) >= 3600000 - 10  # an hour at most
+
+
 # --- a stream for each client ---------------------------------------------------------
 
 class Inbox:
