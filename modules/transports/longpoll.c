@@ -99,7 +99,7 @@ static void answer_batch(struct waiter *w, const struct likeness *like)
     struct answer_headers a;
     struct batch_fields scratch;
     struct batch b;
-    char applied[32];
+    char applied[32], age[24];
     const struct reader_settings *settings = w->settings;
     unsigned empty = w->conditional ? 304 : 204;
     bool packs = w->packs;
@@ -108,6 +108,8 @@ static void answer_batch(struct waiter *w, const struct likeness *like)
     answer_init(&a);
     add_fields(&a, w, applied);
     meter_add(METER_gaps, b.gap);
+    if (b.count == 0 && !w->reader.selects)
+        feed_add_stale(&a, audience_channel(&w->reader), age);
     waiter_free(w);
     if (b.body.failed) {
         feed_refuse(x, -ENOMEM);

@@ -118,7 +118,7 @@ static void answer_newest(struct exchange *x, const struct feed *feed,
                   m->len >= feed->reader->compress.min_bytes;
     struct answer_headers a;
     struct batch_fields scratch;
-    char id[ID_MAX], cache[32], modified[HTTP_DATE_LEN + 1];
+    char id[ID_MAX], cache[32], modified[HTTP_DATE_LEN + 1], age[24];
     bool same = has_it(x, feed, m);
 
     id_format(id, m->epoch, m->seq);
@@ -127,6 +127,7 @@ static void answer_newest(struct exchange *x, const struct feed *feed,
     batch_fields(&a, &scratch, id, alien, packed);
     answer_add(&a, "Last-Modified", str_of(modified));
     add_cache_control(&a, feed, cache);
+    feed_add_stale(&a, feed->channel, age);
     if (same)
         exchange_respond(x, 304, &a.headers, NULL, 0);
     else
@@ -151,7 +152,7 @@ static void respond_batch(struct exchange *x, const struct feed *feed,
                           const struct batch *b)
 {
     struct answer_headers a;
-    char cache[32];
+    char cache[32], age[24];
 
     meter_add(METER_gaps, b->gap);
     answer_init(&a);
@@ -163,6 +164,7 @@ static void respond_batch(struct exchange *x, const struct feed *feed,
                                   : STR("no-store"));
         feed_add_vary(&a, feed->reader);
     }
+    feed_add_stale(&a, feed->channel, age);
     batch_respond(x, &a, b, feed->reader, feed_packs(x, feed->reader));
 }
 
@@ -231,13 +233,14 @@ static void answer_nothing(struct exchange *x, const struct feed *feed)
     struct batch_fields scratch;
     struct channel_status status;
     bool alien = feed->cursor.kind == CURSOR_ALIEN;
-    char id[ID_MAX];
+    char id[ID_MAX], age[24];
 
     channel_status(feed->channel, &status);
     id_format(id, status.epoch, status.next_seq - 1);
     answer_init(&a);
     batch_fields(&a, &scratch, id, alien, false);
     answer_add(&a, "Cache-Control", STR("no-store"));
+    feed_add_stale(&a, feed->channel, age);
     exchange_respond(x, 204, &a.headers, NULL, 0);
 }
 

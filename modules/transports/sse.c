@@ -105,10 +105,18 @@ static void goodbye(struct follower *f, enum farewell why)
     buffer_fini(&end);
 }
 
+/* It is no message: the cursor stays where it is. */
+static void tell_stale(struct follower *f, bool stale)
+{
+    control(f, stale ? STR("event: penstock.stale\ndata: {\"stale\":true}\n\n")
+                     : STR("event: penstock.stale\ndata: {\"stale\":false}\n\n"));
+}
+
 static const struct follower_ops sse_follower = {
     .name = "sse",
     .heartbeat = heartbeat,
     .gap = tell_gap,
+    .stale = tell_stale,
     .began = began,
     .goodbye = goodbye,
 };

@@ -180,10 +180,20 @@ static void fini(struct follower *f)
     channel_unref(&s->receive);
 }
 
+static void tell_stale(struct follower *f, bool stale)
+{
+    struct session *s = of_follower(f);
+
+    if (s->enveloped)
+        control(s, WS_TEXT, stale ? STR("{\"stale\":true}")
+                                  : STR("{\"stale\":false}"));
+}
+
 static const struct follower_ops session_follower = {
     .name = "websocket",
     .heartbeat = heartbeat,
     .gap = tell_gap,
+    .stale = tell_stale,
     .goodbye = goodbye,
     .fini = fini,
 };

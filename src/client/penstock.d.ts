@@ -55,6 +55,12 @@ export interface PenstockGapEvent extends Event {
   readonly channels?: string[];
 }
 
+/** The backend is lost for a while, so that what came last may be old; or it is
+ *  back.  Polls tell nothing of it. */
+export interface PenstockStaleEvent extends Event {
+  readonly stale: boolean;
+}
+
 /** On a multiplexed route it says whose it is. */
 export interface PenstockMessageEvent extends MessageEvent<string> {
   readonly channel?: string;
@@ -66,6 +72,7 @@ export interface PenstockEventMap {
   error: PenstockErrorEvent;
   transport: PenstockTransportEvent;
   gap: PenstockGapEvent;
+  stale: PenstockStaleEvent;
 }
 
 type Handler<E> = ((this: Penstock, event: E) => unknown) | null;
@@ -98,6 +105,7 @@ export class Penstock extends EventTarget {
   onerror: Handler<PenstockErrorEvent>;
   ontransport: Handler<PenstockTransportEvent>;
   ongap: Handler<PenstockGapEvent>;
+  onstale: Handler<PenstockStaleEvent>;
 
   close(): void;
   /** A frame over WebSocket, else a POST to the url.  Whether it was handed

@@ -312,6 +312,7 @@ class WebSocketLink extends Link {
       this.host.position(this, frame.id, frame.subscribed);
     else if (frame.error) this.host.trouble(this, frame.error);
     else if ('data' in frame) this.host.message(this, frame);
+    else if ('stale' in frame) this.host.stale(this, frame.stale);
     else if (frame.next) this.host.position(this, frame.next);
   }
 
@@ -400,6 +401,8 @@ class EventStreamLink extends FetchLink {
   #take({ id, type = '', data }) {
     if (type === 'penstock.gap' && data !== undefined) {
       this.host.gap(this, { ...JSON.parse(data), position: id });
+    } else if (type === 'penstock.stale' && data !== undefined) {
+      this.host.stale(this, JSON.parse(data).stale);
     } else if (data !== undefined && this.host.enveloped) {
       this.host.message(this, readFrame(data));
     } else if (data !== undefined) {
@@ -488,7 +491,7 @@ const LINKS = {
 
 // --- the client --------------------------------------------------------------
 
-const HANDLERS = ['open', 'message', 'error', 'transport', 'gap'];
+const HANDLERS = ['open', 'message', 'error', 'transport', 'gap', 'stale'];
 
 function checkOptions(options) {
   const settings = {
@@ -641,6 +644,7 @@ export class Penstock extends EventTarget {
       message: current((link, m) => this.#message(link, m)),
       gap: current((link, gap) => this.#gap(gap)),
       position: current((link, ...place) => this.#position(link, ...place)),
+      stale: current((link, stale) => this.#tell('stale', { stale })),
       trouble: current((link, { detail, channel }) => this.#tell('error',
         { message: detail, transport: link.name, channel })),
     };

@@ -464,13 +464,27 @@ static bool flush(struct follower *f)
     }
 }
 
+/* What the channel says beside its messages.  True: something is to go out. */
+static bool tell_state(struct follower *f)
+{
+    bool stale = reader_stale(&f->reader);
+
+    if (reader_over(&f->reader)) {
+        log_close(f, "channel-over");
+        follower_leave(f, FAREWELL_OVER);
+        return false;
+    }
+    if (stale == f->stale)
+        return false;
+    f->stale = stale;
+    f->ops->stale(f, stale);
+    return true;
+}
+
 void follower_pump(struct follower *f)
 {
-    if (!flush(f) || f->ended || f->reader.blocked ||
-        !reader_over(&f->reader))
-        return;
-    log_close(f, "channel-over");
-    follower_leave(f, FAREWELL_OVER);
+    if (flush(f) && !f->ended && !f->reader.blocked && tell_state(f))
+        flush(f);
 }
 
 /* ---- what the exchange tells ----------------------------------------------- */

@@ -95,6 +95,7 @@ struct source_settings {
     uint64_t linger_ms;        /* stays open after the last reader */
     uint64_t idle_ms;          /* silence upstream before reconnecting; 0: never */
     uint64_t backoff_min_ms, backoff_max_ms;
+    uint64_t stale_ms;         /* down for so long: readers are told; 0: never */
     size_t message_bytes;      /* larger ones are dropped, and counted */
 };
 

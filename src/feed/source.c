@@ -57,6 +57,7 @@ struct source {
     bool retired;                              /* (l) to be freed by the note */
     struct source *next, **prev;               /* (l) of all_sources */
     struct timer retry, linger;
+    struct timer stale;                        /* set while it is down */
     enum source_run run;                       /* written under (l) as well */
     unsigned failures;                         /* in a row */
     unsigned connections;                      /* opened so far */
@@ -210,10 +211,44 @@ static bool detach(struct source *s)
     return gone;
 }
 
+static void on_stale(struct timer *t)
+{
+    struct source *s =
+        (struct source *)((char *)t - offsetof(struct source, stale));
+
+    log_warn("source.stale", "%s", s->label);
+    meter_add(METER_sources_stale, 1);
+    channel_set_stale(s->channel, true);
+}
+
+/* The backend is lost: what readers have may be old, after a while. */
+static void begin_to_age(struct source *s)
+{
+    uint64_t ms = s->settings->stale_ms;
+
+    if (ms > 0 && !timer_is_set(&s->stale) && !channel_stale(s->channel))
+        worker_timer_set(s->worker, &s->stale, ms);
+}
+
+static void be_fresh(struct source *s)
+{
+    worker_timer_clear(s->worker, &s->stale);
+    if (channel_stale(s->channel))
+        channel_set_stale(s->channel, false);
+}
+
+static void clear_timers(struct source *s)
+{
+    worker_timer_clear(s->worker, &s->retry);
+    worker_timer_clear(s->worker, &s->linger);
+    worker_timer_clear(s->worker, &s->stale);
+}
+
 static void close_idle(struct source *s)
 {
     halt(s);
     worker_timer_clear(s->worker, &s->retry);
+    be_fresh(s);
     become(s, SOURCE_IDLE);
     log_info("source.close", "%s reason=no-readers", s->label);
 }
@@ -359,6 +394,7 @@ static struct source *new_source(const struct source_type *type,
     s->note.run = run_note;
     s->retry.fire = on_retry;
     s->linger.fire = on_linger;
+    s->stale.fire = on_stale;
     at = s->bytes + type->state_size;
     s->request.path = put(&at, request.path);
     s->request.passed = put(&at, request.passed);
@@ -425,8 +461,7 @@ void source_stop_here(void)
     s = next_here(all_sources);
     pthread_mutex_unlock(&source_lock);
     while (s != NULL) {
-        worker_timer_clear(s->worker, &s->retry);
-        worker_timer_clear(s->worker, &s->linger);
+        clear_timers(s);
         halt(s);
         become(s, SOURCE_IDLE);
         pthread_mutex_lock(&source_lock);
@@ -501,8 +536,8 @@ static void retire(struct source *s)
     bool posted;
 
     halt(s);
-    worker_timer_clear(s->worker, &s->retry);
-    worker_timer_clear(s->worker, &s->linger);
+    clear_timers(s);
+    be_fresh(s);
     become(s, SOURCE_IDLE);
     log_info("source.close", "%s reason=reload", s->label);
     pthread_mutex_lock(&source_lock);
@@ -647,6 +682,7 @@ void source_opened(struct source *s, bool resumes)
         s->gap |= !resumes && s->emitted;
     }
     become(s, SOURCE_OPEN);
+    be_fresh(s);
     set_fault(s, "");
     log_info("source.open", "%s connection=%u", s->label, s->connections);
 }
@@ -671,12 +707,14 @@ void source_failed(struct source *s, const char *why, uint64_t retry_ms)
     log_warn("source.failed", "%s reason=\"%s\" failures=%u retry_ms=%llu",
              s->label, why, s->failures, (unsigned long long)delay_ms);
     become(s, SOURCE_WAITING);
+    begin_to_age(s);
     worker_timer_set(s->worker, &s->retry, delay_ms);
 }
 
 void source_over(struct source *s, const char *why)
 {
     halt(s);
+    be_fresh(s);
     become(s, SOURCE_OVER);
     set_fault(s, why);
     log_info("source.over", "%s reason=\"%s\"", s->label, why);

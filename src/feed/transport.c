@@ -1,6 +1,9 @@
 #include "feed/transport.h"
 
 #include <errno.h>
+#include <stdio.h>
+
+#include "base/clock.h"
 
 #include "http/coding.h"
 #include "net/worker.h"
@@ -125,6 +128,22 @@ void feed_add_vary(struct answer_headers *a, const struct reader_settings *s)
                s->compress.on
                    ? STR("Accept, Prefer, Last-Event-ID, Accept-Encoding")
                    : STR("Accept, Prefer, Last-Event-ID"));
+}
+
+void feed_add_stale(struct answer_headers *a, struct channel *c, char age[24])
+{
+    struct channel_status status;
+    uint64_t now_us = clock_now_us();
+
+    if (c == NULL || !channel_stale(c))
+        return;
+    answer_add(a, "Warning", STR("110 - \"Response is Stale\""));
+    channel_status(c, &status);
+    if (status.newest_us == 0 || status.newest_us > now_us)
+        return;
+    snprintf(age, 24, "%llu",
+             (unsigned long long)(now_us - status.newest_us) / 1000000);
+    answer_add(a, "Age", str_of(age));
 }
 
 void feed_refuse(struct exchange *x, int error)

@@ -84,6 +84,9 @@ bool feed_packs(const struct exchange *x, const struct reader_settings *s);
 /* Adds Vary: what the answer depends on, Accept-Encoding among it where the
  * route compresses. */
 void feed_add_vary(struct answer_headers *a, const struct reader_settings *s);
+/* Adds Warning (RFC 7234 5.5.1, which caches and people still read) and Age if
+ * the channel's source is down. */
+void feed_add_stale(struct answer_headers *a, struct channel *c, char age[24]);
 /* Answers for a join that failed with this error. */
 void feed_refuse(struct exchange *x, int error);
 /* The newest message, or NULL, as if a reader had come and gone: the source is

@@ -33,7 +33,7 @@ struct audience {
     uint64_t first_held;      /* the oldest message when the pass began */
     struct pass *pass;        /* NULL between passes */
     uint32_t at;              /* the reader that the pass comes to next */
-    unsigned overs;           /* how often it was told that the channel is over */
+    unsigned calls;           /* of the channel's, those that were passed on */
     bool ended;               /* the pass says that the channel has ended */
 };
 
@@ -74,7 +74,7 @@ static struct audience *audience_of(struct channel *c, unsigned worker)
             c->seats[worker] = &a->seat;
             a->epoch = c->history.epoch;
             a->seen_seq = c->history.next_seq;
-            a->overs = c->overs;
+            a->calls = c->calls;
             c->waiting |= UINT64_C(1) << worker;
         }
     }
@@ -338,8 +338,8 @@ static bool pass_begin(struct audience *a)
         a->seen_seq = a->first_held;
     a->ended = c->ended;
     anything = a->ended || a->seen_seq < c->history.next_seq ||
-               a->overs != c->overs;
-    a->overs = c->overs;
+               a->calls != c->calls;
+    a->calls = c->calls;
     if (!anything)
         c->waiting |= UINT64_C(1) << a->worker;
     else

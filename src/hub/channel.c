@@ -216,18 +216,30 @@ void channel_end(struct channel *c)
         watch(c, arg);
 }
 
-void channel_set_over(struct channel *c, bool over)
+/* call: a change to this value is one that readers hear of. */
+static void set_state(struct channel *c, atomic_bool *state, bool value,
+                      bool call)
 {
     uint64_t waiting = 0;
 
     pthread_mutex_lock(&c->lock);
-    if (over && !channel_over(c)) {
-        c->overs++;
+    if (call && atomic_load(state) != value) {
+        c->calls++;
         waiting = take_waiting(c);
     }
-    atomic_store(&c->over, over);
+    atomic_store(state, value);
     pthread_mutex_unlock(&c->lock);
     wake(c, waiting);
+}
+
+void channel_set_over(struct channel *c, bool over)
+{
+    set_state(c, &c->over, over, over);
+}
+
+void channel_set_stale(struct channel *c, bool stale)
+{
+    set_state(c, &c->stale, stale, true);
 }
 
 bool channel_ended(struct channel *c)

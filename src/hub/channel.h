@@ -44,7 +44,9 @@ struct channel {
                                       * seen all there is, and wants a wake-up */
     bool ended;                      /* (c) deleted: readers are to leave */
     atomic_bool over;                /* (a), written (c): no more is to come */
-    unsigned overs;                  /* (c) how often it became so */
+    atomic_bool stale;               /* (a), written (c): its source is down */
+    unsigned calls;                  /* (c) how often readers were called for
+                                      * either of these */
     struct idempotency *idempotency; /* (c) NULL until a key is used */
     struct seat **seats;             /* (c) per worker, NULL until needed */
     atomic_uint readers;             /* (a) */
@@ -88,6 +90,14 @@ void channel_set_over(struct channel *c, bool over);
 static inline bool channel_over(const struct channel *c)
 {
     return atomic_load_explicit(&c->over, memory_order_relaxed);
+}
+
+/* Whoever feeds it has lost its backend, or has it back: readers are called.
+ * Any thread. */
+void channel_set_stale(struct channel *c, bool stale);
+static inline bool channel_stale(const struct channel *c)
+{
+    return atomic_load_explicit(&c->stale, memory_order_relaxed);
 }
 
 /* Watches the readers come and go.  At most one watcher. */

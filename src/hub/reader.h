@@ -69,6 +69,11 @@ static inline bool reader_over(const struct reader *r)
 {
     return !r->selects && channel_over(audience_channel(r));
 }
+/* Whether its channel's source is down.  Several channels tell nothing of it. */
+static inline bool reader_stale(const struct reader *r)
+{
+    return !r->selects && channel_stale(audience_channel(r));
+}
 /* The id of the message before its cursor: where it is now. */
 static inline size_t reader_position(const struct reader *r, char id[ID_MAX])
 {

@@ -1,5 +1,8 @@
 """A backend that cannot be told from where to go on: what it said while nobody
-listened is lost, and readers are told so; where it can, nothing is."""
+listened is lost, and readers are told so; where it can, nothing is.  And one
+that stays away: what it said last may be old."""
+
+import time
 
 import pytest
 
@@ -128,3 +131,76 @@ def test_nothing_is_told_where_nothing_had_been_said(penstock, stream):
         stream.cut()
         stream.feed.add("1")
         assert r.read(1) and r.gaps == 0
+
+
+# --- stale ----------------------------------------------------------------------
+
+def staling(b, **source):
+    c = config(b, "sse")
+    c["routes"][1]["source"].update({"stale": "200ms", **source})
+    return c
+
+
+def told(r, timeout=10):
+    """The next notice."""
+    deadline = time.monotonic() + timeout
+    while not r.told:
+        r.pull(deadline)
+    return r.told.pop(0)
+
+
+@pytest.mark.parametrize("transport", ["sse", "websocket"])
+def test_a_backend_that_is_lost_and_comes_back_is_told(
+        penstock, backend, transport):
+    feed = Feed()
+    b = backend(feed.sse)
+    p = penstock(staling(b))
+    with reader(transport, p, "/n").connect() as r:
+        wait_for(lambda: feed.readers == 1)
+        feed.add("1")
+        cursor = r.read(1)[0][0]
+        b.kill()
+        assert told(r) == {"stale": True}
+        with reader(transport, p, "/n").connect() as late:
+            assert told(late) == {"stale": True}, "it comes in between"
+        b.restart()
+        assert told(r) == {"stale": False}
+        feed.add("2")
+        assert r.read(1)[0][2] == "2"
+        assert r.gaps == 0
+    with reader(transport, p, "/n").connect(cursor) as r:
+        assert [m[2] for m in r.read(1)] == ["2"], "notices move no cursor"
+    assert p.metric("sources_stale_total") == 1
+
+
+def test_polls_say_that_their_answer_may_be_old(penstock, backend):
+    feed = Feed()
+    b = backend(feed.sse)
+    p = penstock(staling(b))
+    wait_for(lambda: feed.readers == 1)
+    feed.add("1")
+    p.wait_for(lambda: p.get("/n").status == 200)
+    assert p.get("/n").headers.get("Warning") is None
+    b.kill()
+    p.wait_for(lambda: p.get("/n").headers.get("Warning"))
+    for query in ("", "?since=oldest", "?since=now&wait=0"):
+        answer = p.get("/n" + query)
+        assert answer.headers["Warning"] == '110 - "Response is Stale"'
+        assert int(answer.headers["Age"]) < 10
+    b.restart()
+    p.wait_for(lambda: not p.get("/n").headers.get("Warning"))
+
+
+@pytest.mark.parametrize("transport", ["sse", "websocket"])
+def test_a_short_loss_is_not_told(penstock, backend, transport):
+    feed = Feed()
+    b = backend(feed.sse)
+    p = penstock(staling(b, stale="5s"))
+    with reader(transport, p, "/n").connect() as r:
+        wait_for(lambda: feed.readers == 1)
+        b.kill()
+        p.wait_for(lambda: p.log_lines("source.failed"))
+        b.restart()
+        wait_for(lambda: feed.readers == 1)
+        feed.add("1")
+        assert r.read(1) and not r.told

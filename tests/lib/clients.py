@@ -150,6 +150,7 @@ class SseClient(Reader):
     def __init__(self, server, path, headers=(), enveloped=False):
         super().__init__(server, path, headers)
         self.enveloped = enveloped
+        self.told = []  # notices that are neither messages nor gaps
 
     def connect(self, since=None, by_query=False, version="1.1", timeout=10,
                 expect=200):
@@ -172,6 +173,8 @@ class SseClient(Reader):
         if event == "penstock.gap":
             self.gaps += 1
             self.gap = json.loads(data)
+        elif event == "penstock.stale":
+            self.told.append(json.loads(data))
         elif self.enveloped:
             assert event == "message", event
             message = from_envelope(json.loads(data))
