@@ -47,7 +47,7 @@ void poller_set(struct poller *p, int fd, struct polled *polled,
                 uint32_t events);
 
 /* One round of events: waits for the first of them so long at most; -1: for
- * ever. */
+ * ever; 0, where there is other work: takes only a few. */
 void poller_run(struct poller *p, int timeout_ms);
 
 #endif
