@@ -693,7 +693,10 @@ static void h1_upgrade(struct exchange *x, const struct headers *headers)
 
 static void h1_shut(struct exchange *x)
 {
-    conn_shutdown(&of_exchange(x)->conn);
+    struct http1 *h = of_exchange(x);
+
+    send_output(h);
+    conn_shutdown(&h->conn);
 }
 
 /* RFC 9110 15.2: never to a client of HTTP/1.0. */
@@ -756,10 +759,9 @@ static void h1_set_timer(struct exchange *x, uint64_t delay_ms)
 
 static size_t h1_pending(const struct exchange *x)
 {
-    const struct http1 *h = of_exchange(x);
-
-    return conn_pending(&h->conn) +
-           (h->intake == NULL ? 0 : h->intake->output.len);
+    /* What is put together goes out before the loop goes on, and nobody is told
+     * of that. */
+    return conn_pending(&of_exchange(x)->conn);
 }
 
 static size_t h1_unacked(const struct exchange *x)
