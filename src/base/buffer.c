@@ -49,13 +49,9 @@ void buffer_append_byte(struct buffer *b, char c)
 
 void buffer_append_u64(struct buffer *b, uint64_t n)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
+    char digits[DECIMAL_MAX];
 
-    do
-        digits[--at] = (char)('0' + n % 10);
-    while ((n /= 10) > 0);
-    buffer_append(b, digits + at, sizeof(digits) - at);
+    buffer_append(b, digits, str_format_u64(digits, n));
 }
 
 void buffer_printf(struct buffer *b, const char *format, ...)

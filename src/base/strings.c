@@ -27,6 +27,17 @@ bool texts_same(char *const *a, char *const *b)
     return *a == NULL && *b == NULL;
 }
 
+size_t str_format_u64(char out[DECIMAL_MAX], uint64_t n)
+{
+    size_t len = 1, at;
+
+    for (uint64_t rest = n; rest >= 10; rest /= 10)
+        len++;
+    for (at = len; at > 0; n /= 10)
+        out[--at] = (char)('0' + n % 10);
+    return len;
+}
+
 bool str_same_nocase(const char *a, const char *b, size_t n)
 {
     for (size_t i = 0; i < n; i++)

@@ -31,6 +31,10 @@ bool str_eq(struct str a, struct str b);
 bool text_same(const char *a, const char *b);
 /* The same of arrays of them, with NULL at their end. */
 bool texts_same(char *const *a, char *const *b);
+#define DECIMAL_MAX 20 /* digits of a number of 64 bits */
+/* Writes n in decimal, not terminated; returns how many digits. */
+size_t str_format_u64(char out[DECIMAL_MAX], uint64_t n);
+
 bool str_same_nocase(const char *a, const char *b, size_t n);
 /* ASCII letters compare without case, other octets as they are. */
 static inline bool str_eq_nocase(struct str a, struct str b)

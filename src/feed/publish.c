@@ -232,13 +232,27 @@ static int append(struct publisher *p, const struct http_message *request,
     return channel_append(p->channel, &m, 1, out);
 }
 
+static void write_answer(struct buffer *out, const struct appended *where,
+                         unsigned readers)
+{
+    char id[ID_MAX];
+    size_t n = id_format(id, where->epoch, where->seq);
+
+    out->len = 0;
+    buffer_append_str(out, STR("{\"id\":\""));
+    buffer_append(out, id, n);
+    buffer_append_str(out, STR("\",\"readers\":"));
+    buffer_append_u64(out, readers);
+    buffer_append_str(out, STR("}\n"));
+}
+
 static void on_body_end(struct exchange *x)
 {
     struct publisher *p = x->handler;
     struct appended where;
     struct answer_headers a;
-    char id[ID_MAX], body[128];
-    int rc, n;
+    struct buffer body;
+    int rc;
 
     if (p->json && !json_valid(buffer_str(&p->body))) {
         refuse(x, 400, "the message is not valid JSON");
@@ -249,13 +263,14 @@ static void on_body_end(struct exchange *x)
         refuse_error(x, rc);
         return;
     }
-    id_format(id, where.epoch, where.seq);
-    n = snprintf(body, sizeof(body), "{\"id\":\"%s\",\"readers\":%u}\n", id,
-                 atomic_load(&p->channel->readers));
+    body = p->body; /* the message has been copied: its memory serves again */
+    p->body = (struct buffer){0};
+    write_answer(&body, &where, atomic_load(&p->channel->readers));
     publisher_free(p);
     answer_init(&a);
     answer_add(&a, "Content-Type", STR("application/json"));
-    exchange_respond(x, 201, &a.headers, body, (size_t)n);
+    exchange_respond(x, 201, &a.headers, body.data, body.len);
+    buffer_fini(&body);
 }
 
 static const struct exchange_ops one_exchange = {

@@ -1,7 +1,6 @@
 #include "hub/cursor.h"
 
 #include <openssl/rand.h>
-#include <stdio.h>
 
 #include "base/clock.h"
 
@@ -22,11 +21,14 @@ uint64_t epoch_new(void)
 
 size_t id_format(char out[ID_MAX], uint64_t epoch, uint64_t seq)
 {
+    size_t len;
+
     for (int i = 0; i < EPOCH_CHARS; i++)
         out[i] = digits[epoch >> (EPOCH_BITS - 5 * (i + 1)) & 31];
-    return EPOCH_CHARS + (size_t)snprintf(out + EPOCH_CHARS,
-                                          ID_MAX - EPOCH_CHARS, "-%llu",
-                                          (unsigned long long)seq);
+    out[EPOCH_CHARS] = '-';
+    len = EPOCH_CHARS + 1 + str_format_u64(out + EPOCH_CHARS + 1, seq);
+    out[len] = '\0';
+    return len;
 }
 
 static bool parse_epoch(struct str s, uint64_t *out)

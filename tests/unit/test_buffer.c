@@ -31,6 +31,19 @@ static void appends_add_up(void **state)
     buffer_fini(&b);
 }
 
+static void numbers_are_written_in_decimal(void **state)
+{
+    struct buffer b = {0};
+
+    buffer_append_u64(&b, 0);
+    buffer_append_byte(&b, ' ');
+    buffer_append_u64(&b, 109);
+    buffer_append_byte(&b, ' ');
+    buffer_append_u64(&b, UINT64_MAX);
+    assert_true(str_eq(buffer_str(&b), STR("0 109 18446744073709551615")));
+    buffer_fini(&b);
+}
+
 static void a_buffer_grows_and_keeps_its_bytes(void **state)
 {
     struct buffer b = {0};
@@ -156,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_zero_is_an_empty_buffer),
         cmocka_unit_test(appends_add_up),
+        cmocka_unit_test(numbers_are_written_in_decimal),
         cmocka_unit_test(a_buffer_grows_and_keeps_its_bytes),
         cmocka_unit_test(printf_may_outgrow_the_buffer),
         cmocka_unit_test(a_reserve_makes_room_for_all),
