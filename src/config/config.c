@@ -49,7 +49,7 @@ static void route_fini(struct route *r)
     texts_free(r->cors.origins);
     free(r->cors.headers);
     free((char *)r->reader.heartbeat_event);
-    free((char *)r->reader.inbox.identity);
+    free((char *)r->reader.identity);
     free((char *)r->source.path);
     free((char *)r->source.subscribe);
     free((char *)r->source.select);
@@ -65,6 +65,8 @@ static void route_fini(struct route *r)
     pattern_fini(&r->channel);
     pattern_fini(&r->source_path);
     pattern_fini(&r->receive);
+    pattern_fini(&r->hooks[0]);
+    pattern_fini(&r->hooks[1]);
     free(r->channel_text);
     free(r->path);
     free(r->host);

@@ -62,6 +62,7 @@ struct route {
     struct source_settings source;
     struct pattern receive;     /* where clients' messages go: the channel of
                                  * RECEIVE_OTHER, the URL of RECEIVE_POST */
+    struct pattern hooks[2];    /* the URLs of on_open and on_close; empty: none */
     struct pattern source_path; /* source.path, as a template; empty for none */
 };
 

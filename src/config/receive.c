@@ -1,4 +1,4 @@
-/* What a route does with its clients' messages: "receive", "echo", and the
+/* What a route does with its clients: "receive", "echo", hooks, and the
  * name {connection} that a channel of one client alone has. */
 #include "config/config_priv.h"
 
@@ -41,6 +41,17 @@ void read_receive_post(struct loading *l, const struct node *n, void *into)
     free((char *)path);
 }
 
+void read_hook(struct loading *l, const struct node *n, void *into)
+{
+    struct route *r = into;
+    int which = strcmp(n->key, "on_close") == 0;
+    const char *path = NULL;
+
+    if (config_read_url(l, n, &r->reader.hooks.backends[which], &path))
+        config_init_pattern(l, n, path, &r->hooks[which]);
+    free((char *)path);
+}
+
 /* A field's name (RFC 9110 5.6.2). */
 void read_identity(struct loading *l, const struct node *n, void *into)
 {
@@ -54,7 +65,7 @@ void read_identity(struct loading *l, const struct node *n, void *into)
                           "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")] != '\0')
         fault_at(l, n, "\"%.80s\" is no name of a request field", text);
     else
-        r->reader.inbox.identity = copy_text(l, text);
+        r->reader.identity = copy_text(l, text);
 }
 
 void read_receive_json(struct loading *l, const struct node *n, void *into)
@@ -110,6 +121,19 @@ static bool names_connection(const struct pattern *p)
     return false;
 }
 
+static void check_hooks(struct loading *l, const struct node *route,
+                        const struct route *r)
+{
+    static const char *const keys[] = {"on_open", "on_close"};
+    struct str missing;
+
+    for (int i = 0; i < 2; i++)
+        if (!pattern_covers(&r->pattern, &r->hooks[i], &missing) &&
+            !str_eq(missing, CONNECTION))
+            fault_in(l, route, keys[i], "{%.*s} is not in the path \"%.80s\"",
+                     STR_ARG(missing), r->path);
+}
+
 void check_receive(struct loading *l, const struct node *route,
                    struct route *r)
 {
@@ -131,6 +155,7 @@ void check_receive(struct loading *l, const struct node *route,
         !str_eq(missing, CONNECTION))
         fault_in(l, route, "receive", "{%.*s} is not in the path \"%.80s\"",
                  STR_ARG(missing), r->path);
+    check_hooks(l, route, r);
     if (r->reader.receive == RECEIVE_NOTHING && node_get(route, "echo") != NULL)
         fault_in(l, route, "echo", "needs \"receive\"");
 }

@@ -6,6 +6,7 @@
 #include "base/jitter.h"
 #include "base/logging.h"
 #include "base/meter.h"
+#include "feed/visit.h"
 #include "hub/encoding.h"
 
 /* How long a peer gets to read our goodbye, and to answer it. */
@@ -53,8 +54,16 @@ static void on_ready(struct reader *r)
 
 /* ---- the end --------------------------------------------------------------- */
 
+/* The first reason is the one that counts. */
+static void end_visit(struct follower *f, const char *reason)
+{
+    visit_end(f->visit, reason);
+    f->visit = NULL;
+}
+
 void follower_end(struct follower *f)
 {
+    end_visit(f, "gone");
     reader_leave(&f->reader);
     message_unref(&f->partial);
     if (f->control != NULL)
@@ -74,7 +83,7 @@ static void finish(struct follower *f)
     exchange_finish(x);
 }
 
-static void log_close(const struct follower *f, const char *reason)
+static void log_close(struct follower *f, const char *reason)
 {
     char name[256], peer[64];
     const char *channel = reader_joined(&f->reader)
@@ -85,6 +94,7 @@ static void log_close(const struct follower *f, const char *reason)
              f->ops->name, log_quote(name, sizeof(name), channel,
                                      strlen(channel)),
              exchange_peer(f->x, peer, sizeof(peer)), reason);
+    end_visit(f, reason);
 }
 
 /* It will not take our goodbye either: whatever is half sent stays so. */
@@ -105,6 +115,7 @@ void follower_leave(struct follower *f, enum farewell why)
     if (why != FAREWELL_BEHIND && !f->reader.blocked && !flush(f))
         return;
     f->ended = true;
+    end_visit(f, why == FAREWELL_DRAIN ? "draining" : "closed");
     reader_leave(&f->reader);
     if (f->ops->goodbye != NULL)
         f->ops->goodbye(f, why);
@@ -171,6 +182,8 @@ int follower_join(struct follower *f, const struct feed *feed,
 
     if (rc > 0)
         meter_add(METER_gaps, 1);
+    if (rc >= 0)
+        f->visit = visit_begin(f->x, feed, f->ops->name);
     return rc;
 }
 

@@ -206,7 +206,7 @@ void inbox_end_all(void)
 static void write_fields(struct inbox *in, struct exchange *x,
                          const struct feed *feed)
 {
-    const char *identity = in->settings->identity;
+    const char *identity = feed->reader->identity;
     struct str value = identity == NULL
                            ? STR_NONE
                            : headers_get(&x->request->headers, identity);

@@ -36,12 +36,17 @@ struct history_limits {
 /* What becomes of what clients say. */
 struct inbox_settings {
     const struct backend *backend; /* of RECEIVE_POST */
-    const char *identity;   /* request field that says who it is; or NULL */
     uint64_t timeout_ms;    /* for the backend's answer */
     unsigned queue;         /* messages of one client that may wait */
     size_t reply_bytes;     /* largest answer taken */
     bool json;              /* what is not valid JSON is refused */
     struct rate rate;       /* of one WebSocket's messages */
+};
+
+/* Who hears of clients that come and go. */
+struct hook_settings {
+    const struct backend *backends[2]; /* on_open, on_close; NULL: nobody */
+    uint64_t deadline_ms;              /* to hear of one */
 };
 
 struct reader_settings {
@@ -62,6 +67,8 @@ struct reader_settings {
     bool cache_auto;           /* as long as the next update is not due */
     enum receive_to receive;   /* where a client's messages go */
     struct inbox_settings inbox;
+    struct hook_settings hooks;
+    const char *identity;      /* request field that says who it is; or NULL */
     bool no_echo;              /* not back to the client that sent them */
     size_t message_bytes;      /* largest message taken from a client */
     struct deflate_settings compress;

@@ -31,6 +31,7 @@ struct feed {
     struct channel *receive; /* where what the client sends goes, or NULL */
     struct str inbox_target; /* or else the URL's path and query, names filled
                               * in; absent: nowhere */
+    struct str hook_targets[2]; /* of on_open and on_close, the same way */
     struct str client;       /* a name for it that no other one has */
     const struct reader_settings *reader;
     const struct source_settings *source;

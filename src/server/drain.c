@@ -4,6 +4,7 @@
 #include "base/logging.h"
 #include "feed/inbox.h"
 #include "feed/source.h"
+#include "feed/visit.h"
 #include "net/conn.h"
 #include "proxy/backend.h"
 #include "server/server.h"
@@ -65,9 +66,11 @@ static void look(struct timer *t)
     if (over) {
         cut(w);
         inbox_end_all();
+        visit_end_all();
     }
     backend_pool_close_all();
-    if (over || (w->conn_count == 0 && part->sources_stopped))
+    if (over || (w->conn_count == 0 && part->sources_stopped &&
+                 visit_all_told()))
         worker_stop(w);
     else
         worker_timer_set(w, &part->drain_timer, LOOK_MS);

@@ -44,6 +44,16 @@ static bool backend_same(const struct backend *a, const struct backend *b)
     return text_same(a == NULL ? NULL : a->name, b == NULL ? NULL : b->name);
 }
 
+static bool hooks_same(const struct route *a, const struct route *b)
+{
+    const struct hook_settings *x = &a->reader.hooks, *y = &b->reader.hooks;
+
+    return backend_same(x->backends[0], y->backends[0]) &&
+           backend_same(x->backends[1], y->backends[1]) &&
+           pattern_same(&a->hooks[0], &b->hooks[0]) &&
+           pattern_same(&a->hooks[1], &b->hooks[1]);
+}
+
 /* Whether a reader of a may go on as one of b, whose path and host are the
  * same. */
 static bool may_stay(const struct route *a, const struct route *b,
@@ -53,6 +63,7 @@ static bool may_stay(const struct route *a, const struct route *b,
            a->multiplex == b->multiplex && serves(b, kind) &&
            admission_same(a, b) &&
            a->reader.receive == b->reader.receive &&
+           hooks_same(a, b) &&
            backend_same(a->reader.inbox.backend, b->reader.inbox.backend) &&
            a->reader.no_echo == b->reader.no_echo &&
            pattern_same(&a->receive, &b->receive);

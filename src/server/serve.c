@@ -383,9 +383,12 @@ static bool is_short(const struct http_message *m, const struct route *r,
 /* A name that no other client has. */
 static struct str name_client(char name[ID_MAX])
 {
+    static _Thread_local uint64_t epoch;
     static _Atomic uint64_t last;
 
-    return (struct str){name, id_format(name, epoch_new(),
+    if (epoch == 0)
+        epoch = epoch_new();
+    return (struct str){name, id_format(name, epoch,
                                         atomic_fetch_add(&last, 1) + 1)};
 }
 
@@ -425,6 +428,76 @@ static void serve_several(struct exchange *x, const struct route *r,
     buffer_fini(&wrong);
 }
 
+/* What a route's templates say for one request, which feed points into. */
+struct said {
+    struct buffer path, passed, target, hooks[2];
+    char client[ID_MAX];
+};
+
+static void said_fini(struct said *s)
+{
+    buffer_fini(&s->path);
+    buffer_fini(&s->passed);
+    buffer_fini(&s->target);
+    buffer_fini(&s->hooks[0]);
+    buffer_fini(&s->hooks[1]);
+}
+
+/* Who the client is to its backend, and what that hears of it. */
+static int say_client(const struct route *r, struct pattern_values *values,
+                      struct said *s, struct feed *feed)
+{
+    int rc = 0;
+
+    feed->client = name_client(s->client);
+    if (r->per_connection)
+        name_connection(values, feed->client);
+    for (int i = 0; rc == 0 && i < 2; i++) {
+        if (r->reader.hooks.backends[i] == NULL)
+            continue;
+        rc = pattern_expand_url(&r->hooks[i], values, &s->hooks[i]);
+        feed->hook_targets[i] = buffer_str(&s->hooks[i]);
+    }
+    return rc;
+}
+
+/* What its source is asked. */
+static int say_request(const struct http_message *m, const struct route *r,
+                       const struct pattern_values *values, struct said *s,
+                       struct feed *feed)
+{
+    int rc = r->source.path == NULL
+                 ? 0
+                 : pattern_expand_url(&r->source_path, values, &s->path);
+
+    if (r->source.pass != NULL)
+        passed_collect(&s->passed, &m->headers, r->source.pass);
+    feed->request = (struct source_request){buffer_str(&s->path),
+                                            buffer_str(&s->passed)};
+    return s->passed.failed ? -ENOMEM : rc;
+}
+
+static void serve_one(struct exchange *x, const struct route *r,
+                      const struct pattern_values *values, struct said *s,
+                      struct feed *feed)
+{
+    int rc = say_request(x->request, r, values, s, feed);
+
+    if (rc == 0)
+        rc = find_channels(x, r, values, &s->target, feed);
+    if (rc < 0)
+        refuse_channel(x, rc, STR_NONE);
+    else if (!is_message(x->request, r))
+        open_transport(x, r, feed);
+    else if (feed->receive != NULL)
+        publish_open(x, feed->receive, r->reader.message_bytes,
+                     r->reader.inbox.json);
+    else
+        relay_open(x, feed);
+    channel_unref(&feed->channel);
+    channel_unref(&feed->receive);
+}
+
 static void serve_channel(struct exchange *x, const struct route *r,
                           struct pattern_values *values)
 {
@@ -433,8 +506,7 @@ static void serve_channel(struct exchange *x, const struct route *r,
         .reader = &r->reader,
         .source = &r->source,
     };
-    struct buffer path = {0}, passed = {0}, target = {0};
-    char name[ID_MAX];
+    struct said said = {.path = {0}};
     int rc;
 
     if (refuse_method(x, r))
@@ -443,38 +515,14 @@ static void serve_channel(struct exchange *x, const struct route *r,
     if (is_short(x->request, r, &feed) && refuse_rate(x, r))
         return;
     read_cursor(x->request, &feed);
-    if (r->multiplex) {
-        serve_several(x, r, &feed);
-        return;
-    }
-    if (r->per_connection || r->reader.receive == RECEIVE_POST)
-        feed.client = name_client(name);
-    if (r->per_connection)
-        name_connection(values, feed.client);
-    rc = r->source.path == NULL
-             ? 0
-             : pattern_expand_url(&r->source_path, values, &path);
-    if (r->source.pass != NULL)
-        passed_collect(&passed, &x->request->headers, r->source.pass);
-    feed.request = (struct source_request){buffer_str(&path),
-                                           buffer_str(&passed)};
-    if (rc == 0)
-        rc = passed.failed ? -ENOMEM
-                           : find_channels(x, r, values, &target, &feed);
+    rc = say_client(r, values, &said, &feed);
     if (rc < 0)
         refuse_channel(x, rc, STR_NONE);
-    else if (!is_message(x->request, r))
-        open_transport(x, r, &feed);
-    else if (feed.receive != NULL)
-        publish_open(x, feed.receive, r->reader.message_bytes,
-                     r->reader.inbox.json);
+    else if (r->multiplex)
+        serve_several(x, r, &feed);
     else
-        relay_open(x, &feed);
-    channel_unref(&feed.channel);
-    channel_unref(&feed.receive);
-    buffer_fini(&path);
-    buffer_fini(&passed);
-    buffer_fini(&target);
+        serve_one(x, r, values, &said, &feed);
+    said_fini(&said);
 }
 
 /* ---- the request ------------------------------------------------------------- */

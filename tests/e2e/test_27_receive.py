@@ -13,11 +13,11 @@ from raw import wait_for
 PROTOCOLS = pytest.mark.parametrize("protocol", ["penstock.v1", None])
 
 
-def config(backend, **receive):
+def config(backend, route=(), **receive):
     receive = {"post": "app/orders/{id}", **receive}
     return {"backends": {"app": backend.url}, "routes": [
         {"path": "/o/{id}", "source": "publish", "receive": receive,
-         "message": "1KiB"}]}
+         "message": "1KiB", **dict(route)}]}
 
 
 class Orders:
@@ -110,7 +110,7 @@ def test_a_binary_answer_is_a_binary_frame(penstock, orders):
 
 
 def test_identity_goes_along(penstock, orders):
-    p = penstock(config(orders.server, identity="X-User"))
+    p = penstock(config(orders.server, route={"identity": "X-User"}))
     with WsClient(p, "/o/7", headers={"X-User": "ann"}).connect() as r:
         r.send("1")
         wait_for(lambda: orders.said)

@@ -117,9 +117,13 @@ static const struct broken {
     {FEED("\"receive\": {\"post\": \"nobody/y\"}"),
      "f.json:2: routes[0].receive.post: unknown backend \"nobody\"; defined: "
      "app, api\n"},
-    {FEED("\"receive\": {\"channel\": true, \"identity\": \"a b\"}"),
-     "f.json:2: routes[0].receive.identity: \"a b\" is no name of a request "
-     "field\n"},
+    {FEED("\"identity\": \"a b\""),
+     "f.json:2: routes[0].identity: \"a b\" is no name of a request field\n"},
+    {FEED("\"on_open\": \"app/{y}\""),
+     "f.json:2: routes[0].on_open: {y} is not in the path \"/a/{x}\"\n"},
+    {FEED("\"on_close\": \"nobody/y\""),
+     "f.json:2: routes[0].on_close: unknown backend \"nobody\"; defined: app, "
+     "api\n"},
     {FEED("\"heartbeat_event\": \"a\\nb\""),
      "f.json:2: routes[0].heartbeat_event: must be one line of 1 to 64 "
      "octets\n"},
