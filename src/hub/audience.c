@@ -15,6 +15,7 @@
 struct pass {
     uint64_t first_seq;
     unsigned count;
+    bool kept; /* malloc'ed, since it goes on in another slice */
     struct message *messages[READING_MAX];
 };
 
@@ -35,6 +36,7 @@ struct audience {
     uint32_t at;              /* the reader that the pass comes to next */
     unsigned calls;           /* of the channel's, those that were passed on */
     bool ended;               /* the pass says that the channel has ended */
+    bool asleep;              /* nobody is here, and it does not wait either */
 };
 
 static void audience_run(struct note *note);
@@ -188,6 +190,19 @@ static void count_reader(struct channel *c, int by)
         watch(c, arg);
 }
 
+/* Under the lock: somebody comes to where nobody was.  It has seen all. */
+static void wake_up(struct audience *a)
+{
+    struct channel *c = a->channel;
+
+    if (!a->asleep)
+        return;
+    a->asleep = false;
+    a->seen_seq = c->history.next_seq;
+    a->calls = c->calls;
+    c->waiting |= UINT64_C(1) << a->worker;
+}
+
 int audience_join(struct reader *r, const struct reader_ops *ops,
                 struct channel *c, unsigned worker, struct cursor cursor,
                 struct cursor fallback, struct gap *gap)
@@ -203,6 +218,7 @@ int audience_join(struct reader *r, const struct reader_ops *ops,
     r->selects = false;
     pthread_mutex_lock(&c->lock);
     history_expire(&c->history, clock_now_us(), &evicted);
+    wake_up(a);
     whole = take_place(&c->history, r, cursor, fallback, gap);
     ended = c->ended;
     pthread_mutex_unlock(&c->lock);
@@ -312,35 +328,34 @@ static void take_unseen(struct audience *a, struct pass *p)
 {
     const struct history *h = &a->channel->history;
 
-    if (p == &bare_pass) {
-        a->seen_seq = h->next_seq;
-        return;
-    }
     p->first_seq = a->seen_seq;
     p->count = take_messages(h, a->seen_seq, p->messages);
     a->seen_seq += p->count;
 }
 
-/* Looks for what the audience has not seen.  False, and waiting, if there is
- * nothing: look first or wait first would be the same, both are one step
- * under the lock. */
-static bool pass_begin(struct audience *a)
+/* Looks for what the audience has not seen, which goes into p.  False, and
+ * waiting, if there is nothing: look first or wait first would be the same, both
+ * are one step under the lock.  Where nobody is, it does not wait: appends would
+ * wake this worker for nothing. */
+static bool pass_begin(struct audience *a, struct pass *p)
 {
     struct channel *c = a->channel;
-    struct pass *p = malloc(sizeof(*p));
     bool anything;
 
-    if (p == NULL)
-        p = &bare_pass;
+    p->kept = false;
     pthread_mutex_lock(&c->lock);
     a->first_held = history_first_seq(&c->history);
     if (a->seen_seq < a->first_held)
         a->seen_seq = a->first_held;
     a->ended = c->ended;
-    anything = a->ended || a->seen_seq < c->history.next_seq ||
-               a->calls != c->calls;
+    a->asleep = a->count == 0 && !a->ended;
+    anything = !a->asleep &&
+               (a->ended || a->seen_seq < c->history.next_seq ||
+                a->calls != c->calls);
     a->calls = c->calls;
-    if (!anything)
+    if (a->asleep)
+        c->waiting &= ~(UINT64_C(1) << a->worker);
+    else if (!anything)
         c->waiting |= UINT64_C(1) << a->worker;
     else
         take_unseen(a, p);
@@ -350,8 +365,6 @@ static bool pass_begin(struct audience *a)
     if (anything) {
         a->pass = p;
         a->at = 0;
-    } else if (p != &bare_pass) {
-        free(p);
     }
     return anything;
 }
@@ -360,10 +373,29 @@ static void pass_end(struct audience *a)
 {
     for (unsigned i = 0; i < a->pass->count; i++)
         message_unref(&a->pass->messages[i]);
-    if (a->pass != &bare_pass)
+    if (a->pass->kept)
         free(a->pass);
     a->pass = NULL;
     a->at = 0;
+}
+
+/* The pass goes on when this slice's memory is gone. */
+static void pass_keep(struct audience *a)
+{
+    struct pass *p;
+
+    if (a->pass == NULL || a->pass == &bare_pass || a->pass->kept)
+        return;
+    p = malloc(sizeof(*p));
+    if (p == NULL) {
+        for (unsigned i = 0; i < a->pass->count; i++)
+            message_unref(&a->pass->messages[i]);
+        a->pass = &bare_pass;
+        return;
+    }
+    *p = *a->pass;
+    p->kept = true;
+    a->pass = p;
 }
 
 static void serve(struct audience *a, struct reader *r)
@@ -381,9 +413,10 @@ static void audience_run(struct note *note)
 {
     struct audience *a = (struct audience *)note; /* its first member */
     struct channel *c = a->channel;
+    struct pass pass;
 
     for (unsigned served = 0; served < SLICE; served++) {
-        if (a->pass == NULL && (a->ended || !pass_begin(a))) {
+        if (a->pass == NULL && (a->ended || !pass_begin(a, &pass))) {
             channel_unref(&c); /* the note's */
             return;
         }
@@ -392,5 +425,6 @@ static void audience_run(struct note *note)
         if (a->at >= a->count)
             pass_end(a);
     }
+    pass_keep(a);
     c->hub->post(c->hub->post_arg, a->worker, note);
 }

@@ -665,37 +665,69 @@ static void without_memory_nobody_joins(void **state)
     reader_leave(&r.reader);
 }
 
+/* A pass that one slice does not end is kept, and that takes memory. */
 static void without_memory_for_a_pass_readers_look_by_themselves(void **state)
 {
-    struct witness r = {0}, other = {0};
-
-    witness_join(&r, news, from_now);
-    witness_join(&other, news, from_now);
+    join_crowd();
     publish(news, 3);
     memory_fails_at(1);
     world_run(*state);
     assert_true(memory_ran_out());
-    assert_int_equal(r.count, 3);
-    assert_int_equal(other.count, 3);
-    assert_true(reader_dry(&r.reader));
+    assert_int_equal(count_seen(3), CROWD);
     publish(news, 1);
     world_run(*state);
-    assert_int_equal(r.count, 4);
-    reader_leave(&r.reader);
-    reader_leave(&other.reader);
+    assert_int_equal(count_seen(4), CROWD);
+    leave_crowd();
 }
 
 static void without_memory_for_a_pass_deletion_ends_readers(void **state)
 {
-    struct witness r = {0};
     struct world *w = *state;
+    unsigned ended = 0;
 
-    witness_join(&r, news, from_now);
+    join_crowd();
     hub_delete(&w->hub, STR("news"));
     memory_fails_at(1);
     world_run(w);
     assert_true(memory_ran_out());
-    assert_int_equal(r.endeds, 1);
+    for (unsigned i = 0; i < CROWD; i++)
+        ended += crowd[i].endeds;
+    assert_int_equal(ended, CROWD);
+    leave_crowd();
+}
+
+static void a_small_audience_needs_no_memory(void **state)
+{
+    struct witness r = {0};
+
+    witness_join(&r, news, from_now);
+    publish(news, 3);
+    memory_fails_at(1);
+    world_run(*state);
+    assert_false(memory_ran_out());
+    assert_int_equal(r.count, 3);
+    reader_leave(&r.reader);
+}
+
+static void an_audience_without_readers_is_not_woken(void **state)
+{
+    struct witness r = {0};
+    struct world *w = *state;
+    unsigned posts;
+
+    witness_join(&r, news, from_now);
+    reader_leave(&r.reader);
+    publish(news, 1); /* nobody knows yet that nobody is here */
+    world_run(w);
+    posts = w->posts;
+    publish(news, 1);
+    assert_int_equal(w->posts, posts);
+    witness_join(&r, news, from_now);
+    assert_true(reader_dry(&r.reader));
+    publish(news, 1);
+    world_run(w);
+    assert_int_equal(r.count, 1);
+    reader_leave(&r.reader);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -783,6 +815,8 @@ int main(void)
         CASE(without_memory_nobody_joins),
         CASE(without_memory_for_a_pass_readers_look_by_themselves),
         CASE(without_memory_for_a_pass_deletion_ends_readers),
+        CASE(a_small_audience_needs_no_memory),
+        CASE(an_audience_without_readers_is_not_woken),
         CASE(a_channel_that_is_over_calls_its_readers_once),
         CASE(a_message_says_that_it_is_not_over),
     };
