@@ -1,5 +1,8 @@
 """Many channels on one connection: each message names its own, and one cursor
-resumes them all."""
+resumes them all.  Others were reported with subscriptions that stop after a
+channel without messages (nchan#212, #448, #454), that do not say which channel
+a message is of (nchan#226, #213, #582), and that cannot be changed without
+connecting anew (nchan#288, #493)."""
 
 import json
 import random
@@ -139,6 +142,25 @@ def test_a_channel_that_is_named_twice_is_read_once(penstock):
         p.publish("news", "1")
         p.publish("news", "2")
         assert told(r.read(2)) == "news:1 news:2"
+
+
+@every_transport
+def test_channels_that_hold_nothing_or_have_lost_it_stop_no_other(
+        penstock, transport):
+    config = routes()
+    config["routes"][2]["history"] = {"messages": 1, "age": "50ms"}
+    p = penstock(config)
+    with client(transport, p, of("news", "quotes/A", "quotes/never")
+                ).connect() as r:
+        p.publish("news", "1")
+        assert told(r.read(1)) == "news:1"
+        p.wait_for(lambda: p.channel("news")["messages"] == 0)
+        for n in range(3):
+            p.publish("quotes/A", str(n))
+        assert told(r.read(3)) == "quotes/A:0 quotes/A:1 quotes/A:2"
+        p.publish("news", "2")
+        assert told(r.read(1)) == "news:2"
+        assert r.gaps == 0
 
 
 # --- gaps ---------------------------------------------------------------------

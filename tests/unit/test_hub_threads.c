@@ -2,23 +2,14 @@
  * go, channels are deleted; each reader sees every message once, in order.
  * Worth most under TSan. */
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-#include <cmocka.h>
 
 #include "hub/encoding.h"
-#include "hub/hub.h"
 #include "hub/reader.h"
+#include "hub_places.h"
 
-#define WORKERS    3
 #define PUBLISHERS 2
 #define LASTING    2    /* channels that stay; one more is deleted at times */
 #define CHANNELS   (LASTING + 1)
@@ -27,21 +18,12 @@
 #define TOTAL      (PUBLISHERS * MESSAGES)
 #define READERS    12   /* of each worker on each channel */
 #define DELETIONS  100
-#define PATIENCE_S 60   /* a wake-up that takes longer is lost */
 #define STEPS      5000 /* messages that are sent once all have the last one */
 
 static const struct history_bounds bounds = {2 * TOTAL, 1 << 30, 0};
 static const char *const names[CHANNELS] = {"one", "two", "fleeting"};
 static const struct cursor from_oldest = {.kind = CURSOR_OLDEST};
 static const struct cursor from_now = {.kind = CURSOR_NOW};
-
-struct place {
-    pthread_t thread;
-    struct mailbox box;
-    sem_t wake;
-    unsigned index, dice;
-    struct listener *listeners;
-};
 
 struct listener {
     struct reader reader; /* first */
@@ -51,27 +33,11 @@ struct listener {
     uint64_t epoch, want; /* the seq that has to come next */
 };
 
-static struct hub hub;
-static struct place places[WORKERS];
-static atomic_bool quiet; /* all is published */
-static atomic_uint wrong, delivered, ends;
+static atomic_uint delivered, ends;
 
-static void expect(bool fact, const char *what)
+static struct listener *listeners_of(const struct place *p)
 {
-    if (!fact && atomic_fetch_add(&wrong, 1) == 0)
-        print_error("%s\n", what);
-}
-
-static void post(void *arg, unsigned worker, struct note *note)
-{
-    if (mailbox_put(&places[worker].box, note))
-        sem_post(&places[worker].wake);
-}
-
-static unsigned roll(struct place *p, unsigned n)
-{
-    p->dice = p->dice * 1103515245u + 12345u;
-    return (p->dice >> 8) % n;
+    return p->own;
 }
 
 /* ---- readers --------------------------------------------------------------- */
@@ -160,7 +126,7 @@ static void join(struct listener *l)
 static void come_and_go(struct place *p)
 {
     for (unsigned i = 0; i < READERS * CHANNELS; i++) {
-        struct listener *l = &p->listeners[i];
+        struct listener *l = &listeners_of(p)[i];
 
         if (!reader_joined(&l->reader))
             join(l);
@@ -171,33 +137,13 @@ static void come_and_go(struct place *p)
 
 /* ---- workers --------------------------------------------------------------- */
 
-static void run_notes(struct place *p)
-{
-    for (struct note *n = mailbox_take(&p->box), *next; n != NULL; n = next) {
-        next = n->next;
-        n->run(n);
-    }
-}
-
 static bool has_all(const struct place *p)
 {
     for (unsigned i = 0; i < READERS * CHANNELS; i++)
-        if (p->listeners[i].channel != FLEETING &&
-            p->listeners[i].want != TOTAL + 1)
+        if (listeners_of(p)[i].channel != FLEETING &&
+            listeners_of(p)[i].want != TOTAL + 1)
             return false;
     return true;
-}
-
-static bool wait_ms(struct place *p, unsigned ms)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000)
-        until.tv_sec++, until.tv_nsec -= 1000000000;
-    return sem_timedwait(&p->wake, &until) == 0;
 }
 
 static void *work(void *arg)
@@ -217,7 +163,7 @@ static void *work(void *arg)
     }
     expect(woken, "a wake-up was lost");
     for (unsigned i = 0; i < READERS * CHANNELS; i++)
-        reader_leave(&p->listeners[i].reader);
+        reader_leave(&listeners_of(p)[i].reader);
     run_notes(p);
     return NULL;
 }
@@ -278,32 +224,21 @@ static void *delete_at_times(void *arg)
 
 static void start_place(unsigned index, void *(*run)(void *))
 {
-    struct place *p = &places[index];
+    struct listener *listeners = calloc(READERS * CHANNELS, sizeof(*listeners));
 
-    p->index = index;
-    p->dice = index + 1;
-    sem_init(&p->wake, 0, 0);
-    p->listeners = calloc(READERS * CHANNELS, sizeof(*p->listeners));
     for (unsigned i = 0; i < READERS * CHANNELS; i++)
-        p->listeners[i] = (struct listener){
-            .place = p, .channel = i % CHANNELS, .steady = i / CHANNELS % 2 == 0,
-            .want = 1,
+        listeners[i] = (struct listener){
+            .place = &places[index], .channel = i % CHANNELS,
+            .steady = i / CHANNELS % 2 == 0, .want = 1,
         };
-    pthread_create(&p->thread, NULL, run, p);
+    place_start(index, run, listeners);
 }
 
 static void end_places(void)
 {
-    atomic_store(&quiet, true);
+    places_end();
     for (unsigned i = 0; i < WORKERS; i++)
-        sem_post(&places[i].wake);
-    for (unsigned i = 0; i < WORKERS; i++)
-        pthread_join(places[i].thread, NULL);
-    for (unsigned i = 0; i < WORKERS; i++) {
-        run_notes(&places[i]); /* what came too late */
-        sem_destroy(&places[i].wake);
-        free(places[i].listeners);
-    }
+        free(places[i].own);
 }
 
 static void every_reader_sees_every_message_once_and_in_order(void **state)
@@ -335,15 +270,15 @@ static void *wait_only(void *arg)
     struct place *p = arg;
 
     for (unsigned i = 0; i < READERS; i++) {
-        p->listeners[i * CHANNELS].steady = true;
-        join(&p->listeners[i * CHANNELS]);
+        listeners_of(p)[i * CHANNELS].steady = true;
+        join(&listeners_of(p)[i * CHANNELS]);
     }
     while (!atomic_load(&quiet)) {
         wait_ms(p, PATIENCE_S * 1000);
         run_notes(p);
     }
     for (unsigned i = 0; i < READERS; i++)
-        reader_leave(&p->listeners[i * CHANNELS].reader);
+        reader_leave(&listeners_of(p)[i * CHANNELS].reader);
     return NULL;
 }
 

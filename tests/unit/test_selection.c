@@ -1,10 +1,8 @@
 /* src/hub/selection.c */
 #include <errno.h>
-#include <pthread.h>
-#include <semaphore.h>
 #include <string.h>
-#include <time.h>
 
+#include "hub_places.h"
 #include "hub_world.h"
 #include "memory.h"
 
@@ -13,12 +11,12 @@
 /* cmocka's state: a world with channels "a", "b" and "c". */
 static struct channel *some[MANY];
 
-static struct channel *channel_named(struct hub *hub, const char *name,
+static struct channel *channel_named(struct hub *of, const char *name,
                                      const struct history_bounds *bounds)
 {
     struct channel *c = NULL;
 
-    assert_int_equal(hub_channel(hub, str_of(name), bounds, &c), 0);
+    assert_int_equal(hub_channel(of, str_of(name), bounds, &c), 0);
     return c;
 }
 
@@ -446,20 +444,11 @@ static void each_failing_allocation_is_an_error_and_no_leak(void **state)
 
 /* ---- between threads --------------------------------------------------------- */
 
-#define WORKERS  3
 #define CHANNELS 5
 #define READERS  8    /* of each worker */
 #define MESSAGES 4000 /* to each channel */
-#define PATIENCE_S 60
 
 static const struct history_bounds all = {2 * MESSAGES, 1 << 30, 0};
-
-struct place {
-    pthread_t thread;
-    struct mailbox box;
-    sem_t wake;
-    unsigned index, dice;
-};
 
 struct follower {
     struct reader reader; /* first */
@@ -469,29 +458,7 @@ struct follower {
     uint64_t want[CHANNELS];
 };
 
-static struct hub hub;
 static struct channel *channels[CHANNELS];
-static struct place places[WORKERS];
-static atomic_bool quiet;
-static atomic_uint wrong;
-
-static void expect(bool fact, const char *what)
-{
-    if (!fact && atomic_fetch_add(&wrong, 1) == 0)
-        print_error("%s\n", what);
-}
-
-static void post(void *arg, unsigned worker, struct note *note)
-{
-    if (mailbox_put(&places[worker].box, note))
-        sem_post(&places[worker].wake);
-}
-
-static unsigned roll(struct place *p, unsigned n)
-{
-    p->dice = p->dice * 1103515245u + 12345u;
-    return (p->dice >> 8) % n;
-}
 
 static void take(struct follower *f, const struct message *m)
 {
@@ -558,26 +525,6 @@ static bool has_all(const struct follower *followers)
             if (followers[i].want[c] != MESSAGES + 1)
                 return false;
     return true;
-}
-
-static bool wait_ms(struct place *p, unsigned ms)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000)
-        until.tv_sec++, until.tv_nsec -= 1000000000;
-    return sem_timedwait(&p->wake, &until) == 0;
-}
-
-static void run_notes(struct place *p)
-{
-    for (struct note *n = mailbox_take(&p->box), *next; n != NULL; n = next) {
-        next = n->next;
-        n->run(n);
-    }
 }
 
 static void come_and_go(struct place *p, struct follower *followers)
@@ -648,25 +595,13 @@ static void each_reader_gets_all_channels_in_one_order(void **state)
     for (unsigned c = 0; c < CHANNELS; c++)
         channels[c] = channel_named(&hub, (char[]){(char)('a' + c), '\0'},
                                     &all);
-    for (unsigned i = 0; i < WORKERS; i++) {
-        places[i].index = i;
-        places[i].dice = i + 1;
-        sem_init(&places[i].wake, 0, 0);
-        pthread_create(&places[i].thread, NULL, work, &places[i]);
-    }
+    for (unsigned i = 0; i < WORKERS; i++)
+        place_start(i, work, NULL);
     for (uintptr_t i = 0; i < 2; i++)
         pthread_create(&publishers[i], NULL, publish_some, (void *)i);
     for (unsigned i = 0; i < 2; i++)
         pthread_join(publishers[i], NULL);
-    atomic_store(&quiet, true);
-    for (unsigned i = 0; i < WORKERS; i++)
-        sem_post(&places[i].wake);
-    for (unsigned i = 0; i < WORKERS; i++)
-        pthread_join(places[i].thread, NULL);
-    for (unsigned i = 0; i < WORKERS; i++) {
-        run_notes(&places[i]);
-        sem_destroy(&places[i].wake);
-    }
+    places_end();
     for (unsigned c = 0; c < CHANNELS; c++)
         channel_unref(&channels[c]);
     hub_fini(&hub);
