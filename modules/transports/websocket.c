@@ -8,15 +8,13 @@
 #include "base/clock.h"
 #include "base/meter.h"
 #include "feed/follower.h"
+#include "feed/handshake.h"
 #include "feed/inbox.h"
 #include "hub/encoding.h"
 #include "modules.h"
 #include "wire/command.h"
-#include "wire/extension.h"
 #include "wire/json.h"
 #include "wire/websocket.h"
-
-#define SUBPROTOCOL "penstock.v1"
 
 /* Octets of answers that may wait for a client whose socket is full; one that
  * sends pings and does not read is no use to anybody. */
@@ -527,102 +525,7 @@ static const struct exchange_ops session_exchange = {
     .gone = follower_on_gone,
 };
 
-/* ---- the handshake (RFC 6455 4.2) ------------------------------------------ */
-
-static bool refuse_handshake(struct exchange *x)
-{
-    const struct http_message *m = x->request;
-    struct str version = headers_get_only(&m->headers,
-                                          "Sec-WebSocket-Version");
-    struct str key = headers_get_only(&m->headers, "Sec-WebSocket-Key");
-    struct answer_headers a;
-
-    answer_init(&a);
-    answer_add(&a, "Sec-WebSocket-Version", STR("13"));
-    if (!str_eq(m->method, STR("GET")) || m->minor < 1 || !m->upgrade) {
-        answer_add(&a, "Upgrade", STR("websocket"));
-        exchange_problem(x, 400, &a.headers,
-                         "a WebSocket handshake is a GET over HTTP/1.1 with "
-                         "Connection: Upgrade");
-    } else if (!str_eq(version, STR("13"))) {
-        answer_add(&a, "Upgrade", STR("websocket"));
-        exchange_problem(x, 426, &a.headers,
-                         "this server speaks WebSocket version 13 only");
-    } else if (!ws_key_ok(key)) {
-        exchange_problem(x, 400, NULL,
-                         "a WebSocket handshake needs one Sec-WebSocket-Key of "
-                         "16 octets in base64");
-    } else {
-        return false;
-    }
-    return true;
-}
-
-/* Browsers let any page open a WebSocket anywhere, cookies and all (10.2): so
- * only pages of the same host may, unless the route names others. */
-static bool origin_allowed(const struct exchange *x, char *const *allowed)
-{
-    const struct headers *headers = &x->request->headers;
-    struct str origin = headers_get_only(headers, "Origin"), scheme, host;
-
-    if (origin.p == NULL) /* no browser, or nobody honest */
-        return headers_get(headers, "Origin").p == NULL;
-    for (; allowed != NULL && *allowed != NULL; allowed++)
-        if (str_eq(str_of(*allowed), STR("*")) ||
-            str_eq_nocase(str_of(*allowed), origin))
-            return true;
-    host = str_split(origin, ':', &scheme);
-    if (host.n < 2 || !str_starts(host, STR("//")))
-        return false; /* "null" among others */
-    return str_eq_nocase((struct str){host.p + 2, host.n - 2},
-                         x->request->authority);
-}
-
-static bool offers_envelope(const struct http_message *m)
-{
-    return headers_list_has(&m->headers, "Sec-WebSocket-Protocol",
-                            SUBPROTOCOL);
-}
-
-/* False: the handshake is refused (RFC 6455 9.1). */
-static bool choose_extension(struct exchange *x, bool compress,
-                             struct deflate_terms *terms)
-{
-    struct str offers;
-    unsigned at = 0;
-
-    while (headers_next(&x->request->headers, "Sec-WebSocket-Extensions", &at,
-                        &offers))
-        if (extension_choose(terms, offers) < 0) {
-            exchange_problem(x, 400, NULL,
-                             "Sec-WebSocket-Extensions is not a list of "
-                             "extensions");
-            return false;
-        }
-    terms->agreed &= compress;
-    return true;
-}
-
-static void upgrade(struct exchange *x, bool enveloped,
-                    const struct deflate_terms *terms, bool gap)
-{
-    struct answer_headers a;
-    char accept[WS_ACCEPT_LEN + 1], extension[EXTENSION_ANSWER_MAX];
-
-    ws_accept(headers_get(&x->request->headers, "Sec-WebSocket-Key"), accept);
-    answer_init(&a);
-    answer_add(&a, "Upgrade", STR("websocket"));
-    answer_add(&a, "Sec-WebSocket-Accept", str_of(accept));
-    if (enveloped)
-        answer_add(&a, "Sec-WebSocket-Protocol", STR(SUBPROTOCOL));
-    if (terms->agreed)
-        answer_add(&a, "Sec-WebSocket-Extensions",
-                   (struct str){extension,
-                                extension_answer(terms, extension)});
-    if (gap)
-        answer_add(&a, "Penstock-Gap", STR("1"));
-    exchange_upgrade(x, &a.headers);
-}
+/* ---- the beginning --------------------------------------------------------- */
 
 /* With several channels each message has to name its own. */
 static enum wire_format format_of(const struct feed *feed,
@@ -638,14 +541,14 @@ static enum wire_format format_of(const struct feed *feed,
 }
 
 static void follow(struct exchange *x, const struct feed *feed,
-                   struct session *s, const struct deflate_terms *terms)
+                   struct session *s, const struct handshake *h)
 {
     struct follower *f = &s->follower;
     struct gap gap;
     int rc;
 
     follower_init(f, x, feed, &session_follower,
-                  format_of(feed, s, terms));
+                  format_of(feed, s, &h->terms));
     rc = follower_join(f, feed, &gap);
     if (rc < 0) {
         follower_end(f);
@@ -653,7 +556,7 @@ static void follow(struct exchange *x, const struct feed *feed,
         return;
     }
     x->ops = &session_exchange;
-    upgrade(x, s->enveloped, terms, rc > 0);
+    handshake_accept(h, x, rc > 0);
     if (rc > 0)
         tell_gap(f, &gap);
     follower_run(f);
@@ -673,31 +576,24 @@ static bool take_receiver(struct exchange *x, const struct feed *feed,
 
 static void open_websocket(struct exchange *x, const struct feed *feed)
 {
-    struct deflate_terms terms = {0};
+    struct handshake h;
     struct session *s;
 
-    if (refuse_handshake(x) ||
-        !choose_extension(x, feed->reader->compress.on, &terms))
+    if (!handshake_read(&h, x, feed->reader))
         return;
-    if (!origin_allowed(x, feed->reader->origins)) {
-        exchange_problem(x, 403, NULL,
-                         "this Origin may not open a WebSocket here: name it "
-                         "in the route's \"origins\"");
-        return;
-    }
     s = calloc(1, sizeof(*s));
     if (s == NULL) {
         feed_refuse(x, -ENOMEM);
         return;
     }
-    s->enveloped = offers_envelope(x->request);
-    s->deflate = terms.agreed;
+    s->enveloped = h.enveloped;
+    s->deflate = h.terms.agreed;
     if (!take_receiver(x, feed, s)) {
         free(s);
         feed_refuse(x, -ENOMEM);
         return;
     }
-    follow(x, feed, s, &terms);
+    follow(x, feed, s, &h);
 }
 
 const struct transport transport_websocket = {

@@ -212,7 +212,7 @@ def test_too_many_messages_are_refused_and_who_cannot_be_told_is_closed(
         for n in range(3):
             r.send(str(n))
         assert r.wait_closed() == 1008
-    assert len(orders.said) == 4
+    wait_for(lambda: len(orders.said) == 4)
 
 
 def test_what_is_too_large_is_refused(penstock, orders):

@@ -109,7 +109,7 @@ def test_a_refusal_is_final_and_counted(penstock, backend):
         p.wait_for(lambda: p.metric("hooks_lost_total") == 1)
     went, = ears.wait(1)
     assert went["event"] == "close"
-    assert p.log_lines("hook.lost", "on_open", "refused")
+    p.wait_for(lambda: p.log_lines("hook.lost", "on_open", "refused"))
 
 
 def test_after_the_deadline_it_is_given_up_and_counted(penstock, backend):

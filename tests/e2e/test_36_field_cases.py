@@ -279,7 +279,7 @@ def test_a_redirect_to_a_stranger_leads_nowhere(penstock, backend, status):
     with SseClient(server, "/quotes").connect() as r:
         assert data_of(r.read(1)) == ["here"]
     assert asked == ["/stream"] * 3 and not other.requests
-    assert server.log_lines("source.failed", "none of its own")
+    server.wait_for(lambda: server.log_lines("source.failed", "none of its own"))
 
 
 # --- addresses ---------------------------------------------------------------

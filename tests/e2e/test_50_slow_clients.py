@@ -251,7 +251,7 @@ def test_upstream_is_let_go_linger_after_the_last_reader(penstock, backend,
     left = time.monotonic()
     wait_for(lambda: feed.readers == 0, 5, "the upstream's end")
     assert linger_s * 0.9 < time.monotonic() - left < linger_s + 1
-    assert p.log_lines("source.close", "reason=no-readers")
+    p.wait_for(lambda: p.log_lines("source.close", "reason=no-readers"))
     # Who comes now opens it again, and gets what was missed meanwhile.
     feed.add("b")
     with reader(transport, p, "/news").connect(r.cursor) as r:
@@ -290,7 +290,7 @@ def is_idle(p, seconds=1):
 
 def test_clients_over_the_limit_are_told_to_come_back(penstock):
     p = penstock(news(), under=("prlimit", "--nofile=100"))
-    assert p.log_lines(" start ", "descriptors=100", "connections=50")
+    p.wait_for(lambda: p.log_lines(" start ", "descriptors=100", "connections=50"))
     clients = [try_to_follow(p) for _ in range(80)]
     said = statuses_of(clients)
     assert said.count(200) == 50 and set(said) <= {200, 503, "refused"}, said

@@ -127,7 +127,7 @@ def test_a_broken_file_changes_nothing_and_the_log_says_why(penstock, text,
 def test_what_needs_a_restart_is_said(penstock):
     p = penstock(config(NEWS, workers=1))
     reload(p, workers=2)
-    assert p.log_lines("warn reload", "workers=kept")
+    p.wait_for(lambda: p.log_lines("warn reload", "workers=kept"))
 
 
 def test_many_reloads_at_once_are_all_survived(penstock):
@@ -213,7 +213,7 @@ def test_sigterm_says_good_bye_on_every_transport(penstock, backend):
         c.close()
     assert stopping.wait(5) == 0
     assert stopping.took_s < 6
-    assert p.log_lines("stop", "reason=drained")
+    p.wait_for(lambda: p.log_lines("stop", "reason=drained"))
     p.stop()
 
 
@@ -229,7 +229,7 @@ def test_whoever_is_not_done_by_the_drain_timeout_is_cut(penstock, backend):
     assert c.read_to_close() == b""
     assert stopping.wait(5) == 0
     assert 0.4 < stopping.took_s < 2
-    assert p.log_lines("warn drain.cut", "connections=")
+    p.wait_for(lambda: p.log_lines("warn drain.cut", "connections="))
     p.stop()
 
 

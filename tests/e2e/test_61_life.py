@@ -409,7 +409,7 @@ def test_an_address_that_is_taken_changes_nothing(penstock):
                         "listen": ["127.0.0.1:0", f"127.0.0.1:{port}"]})
         p.signal(signal.SIGHUP)
         p.wait_for(lambda: p.log_lines("error reload.failed"))
-    assert p.log_lines("listen.failed", f"127.0.0.1:{port}")
+    p.wait_for(lambda: p.log_lines("listen.failed", f"127.0.0.1:{port}"))
     assert p.get("/news?wait=0").status == 204
 
 

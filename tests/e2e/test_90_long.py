@@ -52,7 +52,7 @@ def test_eighteen_thousand_idle_followers(penstock):
     p = penstock(quiet([{"path": "/news", "source": "publish",
                          "transports": ["sse", "websocket"],
                          "heartbeat": "2s"}]))
-    assert p.log_lines(" start ", "descriptors=")
+    p.wait_for(lambda: p.log_lines(" start ", "descriptors="))
     each = load.scaled(9000, 200)
     p.publish("news", "0")
     before = pss(p)
