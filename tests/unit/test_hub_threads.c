@@ -130,7 +130,7 @@ static void come_and_go(struct place *p)
 
         if (!reader_joined(&l->reader))
             join(l);
-        else if (!l->steady && roll(p, 20) == 0)
+        else if (!l->steady && !atomic_load(&quiet) && roll(p, 20) == 0)
             reader_leave(&l->reader);
     }
 }
