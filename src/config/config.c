@@ -52,6 +52,9 @@ static void route_fini(struct route *r)
     free((char *)r->reader.identity);
     free((char *)r->source.path);
     free((char *)r->source.subscribe);
+    free((char *)r->source.transform.event);
+    free((char *)r->source.transform.id);
+    free((char *)r->source.transform.data);
     free((char *)r->source.select);
     free((char *)r->source.each);
     free((char *)r->source.cursor);

@@ -32,6 +32,7 @@ enum scope {
     SCOPE_batch,
     SCOPE_compress,
     SCOPE_source,
+    SCOPE_transform,
     SCOPE_backoff,
     SCOPE_N,
 };

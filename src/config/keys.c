@@ -22,6 +22,7 @@
 #define STRUCT_batch   struct route
 #define STRUCT_compress struct route
 #define STRUCT_source  struct route
+#define STRUCT_transform struct route
 #define STRUCT_backoff struct route
 
 #define IS_needed   true
@@ -69,6 +70,7 @@ const char *const config_scope_paths[SCOPE_N] = {
     [SCOPE_receive] = "routes[].receive",
     [SCOPE_compress] = "routes[].compress",
     [SCOPE_source] = "routes[].source",
+    [SCOPE_transform] = "routes[].source.transform",
     [SCOPE_backoff] = "routes[].source.backoff",
 };
 

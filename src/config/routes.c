@@ -276,6 +276,9 @@ static bool feeds_same(const struct route *a, const struct route *b)
            text_same(x->cursor, y->cursor) && text_same(x->param, y->param) &&
            text_same(x->from, y->from) && x->every_ms == y->every_ms &&
            x->wait_ms == y->wait_ms && x->stale_ms == y->stale_ms &&
+           text_same(x->transform.event, y->transform.event) &&
+           text_same(x->transform.id, y->transform.id) &&
+           text_same(x->transform.data, y->transform.data) &&
            x->compress == y->compress && x->when == y->when &&
            text_same(x->fields, y->fields) && x->per == y->per &&
            texts_same(x->pass, y->pass) && x->redirects == y->redirects &&

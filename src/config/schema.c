@@ -13,7 +13,7 @@ static const char *const scope_names[SCOPE_N] = {
     [SCOPE_batch] = "batch",     [SCOPE_source] = "source",
     [SCOPE_backoff] = "backoff", [SCOPE_cors] = "cors",
     [SCOPE_client] = "client",   [SCOPE_backend_tls] = "backend_tls",
-    [SCOPE_receive] = "receive",
+    [SCOPE_receive] = "receive", [SCOPE_transform] = "transform",
     [SCOPE_compress] = "compress",
 };
 
@@ -162,6 +162,7 @@ static const struct {
     {SCOPE_compress, "compress", NULL},
     {SCOPE_source, "source", "One of the first three, which says what kind it "
                              "is."},
+    {SCOPE_transform, "transform", NULL},
     {SCOPE_backoff, "backoff", NULL},
 };
 

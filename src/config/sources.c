@@ -84,7 +84,7 @@ static char *read_pointer(struct loading *l, const struct node *n)
 {
     const char *text = expect_text(l, n, "\"/results\"");
 
-    if (text == NULL || !goes_with(l, n, "poll", "longpoll"))
+    if (text == NULL)
         return NULL;
     if (pointer_valid(str_of(text)))
         return copy_text(l, text);
@@ -95,12 +95,24 @@ static char *read_pointer(struct loading *l, const struct node *n)
 
 void read_select(struct loading *l, const struct node *n, void *into)
 {
-    ((struct route *)into)->source.select = read_pointer(l, n);
+    if (goes_with(l, n, "poll", "longpoll"))
+        ((struct route *)into)->source.select = read_pointer(l, n);
 }
 
 void read_each(struct loading *l, const struct node *n, void *into)
 {
-    ((struct route *)into)->source.each = read_pointer(l, n);
+    if (goes_with(l, n, "poll", "longpoll"))
+        ((struct route *)into)->source.each = read_pointer(l, n);
+}
+
+void read_transform(struct loading *l, const struct node *n, void *into)
+{
+    struct transform_settings *t = &((struct route *)into)->source.transform;
+    const char **field = strcmp(n->key, "event") == 0 ? &t->event
+                         : strcmp(n->key, "id") == 0  ? &t->id
+                                                      : &t->data;
+
+    *field = read_pointer(l, n);
 }
 
 /* Text of a long poll that is one word of a URL or a field. */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/rate.h"
+#include "feed/transform.h"
 #include "wire/deflate.h"
 
 struct backend;
@@ -98,6 +99,7 @@ struct source_settings {
     enum source_per per;       /* one for all readers, or one for those whose
                                 * requests have the same passed fields */
     enum source_redirects redirects; /* to which servers it may be sent */
+    struct transform_settings transform;
     enum source_when when;
     uint64_t linger_ms;        /* stays open after the last reader */
     uint64_t idle_ms;          /* silence upstream before reconnecting; 0: never */

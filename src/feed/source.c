@@ -645,12 +645,11 @@ static void mark_gap(struct source *s, struct message *m)
              "where to go on\"", s->label);
 }
 
-int source_emit(struct source *s, const struct message_parts *parts,
+static int emit(struct source *s, const struct message_parts *parts,
                 struct str upstream_id)
 {
     struct message *m;
 
-    s->failures = 0;
     if (is_repeat(s, parts, upstream_id)) {
         meter_add(METER_source_repeats, 1);
         return 0;
@@ -663,6 +662,24 @@ int source_emit(struct source *s, const struct message_parts *parts,
     if (s->batch_count == BATCH_MAX)
         source_flush(s);
     return 0;
+}
+
+int source_emit(struct source *s, const struct message_parts *parts,
+                struct str upstream_id)
+{
+    const struct transform_settings *t = &s->settings->transform;
+    struct message_parts changed = *parts;
+    struct transformed out = {{0}, {0}};
+    int rc;
+
+    s->failures = 0;
+    if (!transform_is_set(t))
+        return emit(s, parts, upstream_id);
+    meter_add(METER_source_untransformed,
+              !transform_apply(t, &changed, &upstream_id, &out));
+    rc = emit(s, &changed, upstream_id);
+    transformed_fini(&out);
+    return rc;
 }
 
 void source_flush(struct source *s)
