@@ -209,13 +209,22 @@ static unsigned find_news(const struct selection *s, unsigned *at)
     return n;
 }
 
-/* Where it was, and what it goes on with. */
-static void name_gap(const struct selection *s, struct reading *reading)
+
+static void move_on(struct selection *s, uint64_t stamp)
 {
+    if (s->position < stamp) /* what was added later may be behind it */
+        s->position = stamp;
+}
+
+/* Where it was, and what it goes on with: it is right before that now. */
+static void name_gap(struct selection *s, struct reading *reading)
+{
+    uint64_t to = reading->count > 0 ? reading->messages[0]->stamp
+                                     : s->looked + 1;
+
     id_format(reading->gap.from, s->order->epoch, s->position);
-    id_format(reading->gap.to, s->order->epoch,
-              reading->count > 0 ? reading->messages[0]->stamp
-                                 : s->looked + 1);
+    id_format(reading->gap.to, s->order->epoch, to);
+    move_on(s, to - 1);
 }
 
 void selection_read(struct selection *s, struct reading *reading)
@@ -251,12 +260,6 @@ static void leave_unread(struct member *m, const struct message *message)
 {
     if (m->read_to >= message->stamp)
         m->read_to = message->stamp - 1;
-}
-
-static void move_on(struct selection *s, uint64_t stamp)
-{
-    if (s->position < stamp) /* what was added later may be behind it */
-        s->position = stamp;
 }
 
 void selection_advance(struct selection *s, const struct reading *reading,
@@ -330,7 +333,7 @@ static int join_member(struct selection *s, struct member *m,
                        const struct choice *choice, unsigned worker,
                        struct cursor fallback, struct gap *gap)
 {
-    struct reading unused = {.missed = 0};
+    struct reading since_then = {.missed = 0};
     int rc = audience_join(&m->reader, &member_ops, choice->channel, worker,
                            place_of(s, choice->cursor), place_of(s, fallback),
                            gap);
@@ -338,9 +341,10 @@ static int join_member(struct selection *s, struct member *m,
     if (rc < 0)
         return rc;
     m->of = s;
+    peek(m, s->looked, &since_then);
+    if (since_then.missed > 0)
+        rc = 1;
     m->lost = rc > 0;
-    peek(m, s->looked, &unused);
-    m->lost |= unused.missed > 0;
     /* What came after the look may be seen by the audience already. */
     s->drained &= m->next_stamp == NOTHING && audience_dry(&m->reader);
     s->members[s->count++] = m;

@@ -380,6 +380,22 @@ static void a_reader_that_lags_is_told_what_it_missed(void **state)
     reader_leave(&s.reader);
 }
 
+static void a_gap_moves_it_to_what_it_goes_on_with(void **state)
+{
+    struct story s = {0};
+    struct reading reading;
+
+    begin(&s, 2, no_cursor);
+    s.reader.blocked = true;
+    publish(some[1], 12);
+    world_run(*state);
+    reader_read(&s.reader, &reading);
+    assert_int_equal(reading.missed, 4);
+    assert_int_equal(where(&s).seq, reading.messages[0]->stamp - 1);
+    reading_done(&reading);
+    reader_leave(&s.reader);
+}
+
 /* ---- changes ----------------------------------------------------------------- */
 
 static void a_channel_can_be_added_and_taken_out(void **state)
@@ -628,6 +644,7 @@ int main(void)
         in_a_world(a_gap_names_the_channels_that_lost),
         in_a_world(a_deleted_channel_leaves_a_gap_for_its_successor),
         in_a_world(a_reader_that_lags_is_told_what_it_missed),
+        in_a_world(a_gap_moves_it_to_what_it_goes_on_with),
         in_a_world(a_channel_can_be_added_and_taken_out),
         in_a_world(the_end_of_one_channel_is_the_end),
         in_a_world(each_failing_allocation_is_an_error_and_no_leak),
