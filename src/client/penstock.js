@@ -39,6 +39,15 @@ function isRepeat(id, cursor) {
   return Boolean(a && b) && a.epoch === b.epoch && a.seq <= b.seq;
 }
 
+// As the server writes a channel's name: like the path of a URL.
+function nameOf(channel) {
+  return channel.replace(/%[0-9a-f]{2}|[^\w.~\-/%!$&'()*+,;=:@]/giu, c => {
+    if (c[0] !== '%') return encodeURIComponent(c);
+    const plain = String.fromCharCode(parseInt(c.slice(1), 16));
+    return /[\w.~\-]/.test(plain) ? plain : c.toUpperCase();
+  });
+}
+
 function idBefore(id) {
   const place = placeOf(id);
   return place && place.seq > 0n ? `${place.epoch}-${place.seq - 1n}` : null;
@@ -523,6 +532,7 @@ export class Penstock extends EventTarget {
   #state = CONNECTING;
   #cursor = null;
   #channels = null;     // of several: the cursor of each, by name
+  #choice = 0;          // of channels: how often it has changed
   #known;               // the transport that was told of last
   #link = null;         // in use, or being opened
   #trial = null;        // a better one that is being tried beside it
@@ -549,7 +559,7 @@ export class Penstock extends EventTarget {
     if (placeOf(this.#settings.since)) this.#cursor = this.#settings.since;
     if (this.#settings.channels)
       this.#channels = new Map(
-        [...this.#settings.channels].map(name => [name, undefined]));
+        [...this.#settings.channels].map(name => [nameOf(name), undefined]));
     this.#host = this.#makeHost();
     globalThis.addEventListener?.('online', this.#online);
     this.#timer = after(0, () => this.#connect(this.#candidates()[0]));
@@ -574,23 +584,31 @@ export class Penstock extends EventTarget {
 
   // Of a route that was opened with channels: to read one more, from the place
   // since or from where the route begins, or one less.
-  subscribe(channel, since) {
+  subscribe(name, since) {
+    const channel = nameOf(name);
     if (this.#channels.has(channel)) return;
     this.#channels.set(channel, since);
     this.#command({ subscribe: channel, since });
   }
 
-  unsubscribe(channel) {
+  unsubscribe(name) {
+    const channel = nameOf(name);
     if (this.#channels.delete(channel)) this.#command({ unsubscribe: channel });
   }
 
   // A WebSocket is told; by another transport it is asked for anew, once for
   // all that is said at a time.
   #command(command) {
+    this.#choice++;
     if (this.#state !== OPEN) return;
     if (this.#link instanceof WebSocketLink &&
         this.#link.send(JSON.stringify(command)))
-      return;
+      this.#link.choice = this.#choice;
+    else
+      this.#askAnew();
+  }
+
+  #askAnew() {
     clearTimeout(this.#timer);
     this.#timer = after(0, () => {
       if (this.#state !== OPEN) return;
@@ -689,7 +707,8 @@ export class Penstock extends EventTarget {
     const id = position ?? idBefore(to) ?? this.#cursor;
     if (!this.#channels) this.#cursor = id;
     for (const name of channels ?? this.#channels?.keys() ?? [])
-      if (this.#channels?.has(name)) this.#moveTo(id, name);
+      if (this.#channels?.has(name) && !isRepeat(id, this.#place(name)))
+        this.#moveTo(id, name);
     this.#tell('gap', { from: from || null, to: to || null, channels });
   }
 
@@ -711,8 +730,14 @@ export class Penstock extends EventTarget {
     return this.#settings.names.filter(name => !this.#refused.has(name));
   }
 
+  // choice: the channels that it asks for.
+  #make(name) {
+    return Object.assign(new LINKS[name](name, this.#host),
+      { choice: this.#choice });
+  }
+
   #connect(name) {
-    this.#link = new LINKS[name](name, this.#host);
+    this.#link = this.#make(name);
     this.#link.start();
   }
 
@@ -727,6 +752,7 @@ export class Penstock extends EventTarget {
       this.#upgrade_ms = this.#settings.upgrade;
     }
     this.#state = OPEN;
+    if (link.choice !== this.#choice) this.#askAnew();
     this.#planUpgrade();
     if (this.#known !== link.name)
       this.#tell('transport', { transport: this.#known = link.name });
@@ -811,7 +837,7 @@ export class Penstock extends EventTarget {
   // The one in use goes on until the better one has opened.
   #try(name) {
     if (name === undefined) return;
-    this.#trial = new LINKS[name](name, this.#host);
+    this.#trial = this.#make(name);
     this.#trial.start();
   }
 

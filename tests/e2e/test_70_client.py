@@ -801,6 +801,29 @@ def test_channels_are_resumed_each_from_its_own_place(penstock, transport):
 
 
 @node
+@each
+def test_a_channel_named_while_it_connects_is_read(penstock, transport):
+    p = penstock(many())
+    with FaultProxy(p.port) as between:
+        c = Client("node", between.url("/all"), transports=[transport],
+                   channels=["rooms/a"], since="oldest",
+                   subscribe={"channel": "rooms/b"})
+        c.wait_open(transport)
+        p.publish("rooms/b", "end")
+        assert c.finish() == []
+
+
+@node
+@each
+def test_a_channels_name_may_be_written_as_it_is_said(penstock, transport):
+    p = penstock(many())
+    p.publish("rooms/a%20%C3%BC", "end")
+    c = Client("node", p.url("/all"), transports=[transport],
+               channels=["rooms/a \u00fc"], since="oldest")
+    assert c.finish() == []
+
+
+@node
 def test_what_cannot_be_subscribed_to_is_an_error_and_no_end(penstock):
     p = penstock(many())
     c = Client("node", p.url("/all"), transports=["websocket"],

@@ -2,10 +2,12 @@
 // ends when a message's data is options.until, or at a final error.  Nothing
 // from outside is used, so that it can be carried into a page as text.
 // subscribe: {at, channel, leave}: what to read from, and no more, when a
-// message's data is at.
+// message's data is at; without at, while it connects.
 export function follow(Penstock,
   { url, client, until, types, send, subscribe }, say) {
   const stream = new Penstock(url, client);
+  if (subscribe && subscribe.at === undefined)
+    setTimeout(() => stream.subscribe(subscribe.channel), 0);
   const state = () => ({ readyState: stream.readyState,
     transport: stream.transport, cursor: stream.cursor });
   return new Promise(done => {
