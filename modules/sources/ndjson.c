@@ -1,5 +1,5 @@
 /* ndjson.c - the source "ndjson": a backend's stream of JSON values, one to a
- * line.  It has no ids, so what was sent while we were away is not had. */
+ * line, or a JSON text sequence.  It has no ids, so what was sent while we were away is not had. */
 #include <stdlib.h>
 
 #include "base/logging.h"
@@ -40,6 +40,8 @@ static const struct ndjson_parser_ops parser_ops = {
     .bad = on_bad,
 };
 
+static const char sequence[] = "application/json-seq";
+
 static void begin(struct upstream *u)
 {
     ndjson_parser_restart(&((struct ndjson_source *)u)->parser);
@@ -47,7 +49,10 @@ static void begin(struct upstream *u)
 
 static int data(struct upstream *u, const char *bytes, size_t len)
 {
-    return ndjson_parser_feed(&((struct ndjson_source *)u)->parser, bytes, len);
+    struct ndjson_parser *p = &((struct ndjson_source *)u)->parser;
+
+    return u->type == sequence ? ndjson_parser_feed_sequence(p, bytes, len)
+                               : ndjson_parser_feed(p, bytes, len);
 }
 
 /* A whole value may stand at the end without its line end. */
@@ -59,10 +64,12 @@ static void end(struct upstream *u)
 
 static const char *const types[] = {
     "application/x-ndjson", "application/ndjson",     "application/jsonl",
-    "application/json",     "application/json-lines", NULL,
+    "application/json",     "application/json-lines", sequence,
+    NULL,
 };
 static const struct upstream_ops upstream_ops = {
-    .accept = "application/x-ndjson, application/json;q=0.9",
+    .accept = "application/x-ndjson, application/json-seq, "
+              "application/json;q=0.9",
     .types = types,
     .begin = begin,
     .data = data,

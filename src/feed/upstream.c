@@ -34,15 +34,17 @@ static void on_connected(struct client *c)
 }
 
 /* NULL if the answer is what we read, or else what is wrong with it. */
-static const char *judge(const struct upstream *u, const struct http_message *m)
+static const char *judge(struct upstream *u, const struct http_message *m)
 {
     struct str type = headers_get(&m->headers, "Content-Type");
 
     if (m->status != 200)
         return verdict_status(m->status);
     for (const char *const *t = u->ops->types; *t != NULL; t++)
-        if (str_media_is(type, *t))
+        if (str_media_is(type, *t)) {
+            u->type = *t;
             return NULL;
+        }
     return "the answer has another content type";
 }
 

@@ -32,6 +32,7 @@ struct upstream {
     struct client *client; /* NULL while there is none */
     struct str last_event_id; /* borrowed until the answer has begun */
     struct unpack *unpack; /* NULL: the body comes as it is */
+    const char *type;      /* of ops->types, that of the answer */
     bool streaming;
     bool resumes;          /* it was told where */
 };

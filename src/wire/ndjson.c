@@ -250,6 +250,35 @@ int ndjson_parser_feed(struct ndjson_parser *p, const char *data, size_t len)
     return 0;
 }
 
+/* Where an RS or LF is, from at on; len if there is none. */
+static size_t find_separator(const char *data, size_t at, size_t len)
+{
+    while (at < len && data[at] != NDJSON_RS && data[at] != '\n')
+        at++;
+    return at;
+}
+
+int ndjson_parser_feed_sequence(struct ndjson_parser *p, const char *data,
+                                size_t len)
+{
+    size_t at = 0;
+    int rc = 0;
+
+    while (rc == 0 && at < len) {
+        size_t end = find_separator(data, at, len);
+
+        if (end > at)
+            rc = ndjson_parser_feed(p, data + at, end - at);
+        if (rc == 0 && end < len) {
+            bool inside = data[end] == '\n' && p->depth > 0;
+
+            rc = ndjson_parser_feed(p, inside ? " " : "\n", 1);
+        }
+        at = end + 1;
+    }
+    return rc;
+}
+
 int ndjson_parser_end(struct ndjson_parser *p)
 {
     struct str s = skip_space(buffer_str(&p->line));

@@ -151,6 +151,17 @@ def test_parts_are_picked_out_of_a_messages_json(penstock, backend, transport):
     assert p.metric("source_untransformed_total") == 1
 
 
+def test_a_json_text_sequence_is_read_by_its_media_type(penstock, backend):
+    def handler(request, conn):
+        conn.start_chunked(200, {"Content-Type": "application/json-seq"})
+        conn.chunk('\x1e{"n":\n1}\n\x1e{"n"')
+        conn.chunk(':2}\n')
+        conn.stream.read_until(b"never", time.monotonic() + 60)
+    p = penstock(config(backend(handler), "ndjson"))
+    with reader("sse", p, "/n").connect("oldest") as r:
+        assert [m[2] for m in r.read(2)] == ['{"n": 1}', '{"n":2}']
+
+
 # --- stale ----------------------------------------------------------------------
 
 def staling(b, **source):

@@ -248,6 +248,32 @@ static void running_out_of_memory_is_told(void **state)
     buffer_fini(&seen);
 }
 
+static void run_sequence(struct buffer *seen, struct str input, size_t first,
+                         size_t step)
+{
+    struct ndjson_parser p;
+    struct str piece;
+
+    ndjson_parser_init(&p, &ops, seen, LIMIT);
+    while (next_piece(&input, &piece, &first, step))
+        assert_int_equal(ndjson_parser_feed_sequence(&p, piece.p, piece.n), 0);
+    assert_int_equal(ndjson_parser_end(&p), 0);
+    ndjson_parser_fini(&p);
+}
+
+/* Signs of life stand between, as LF and RS both end something. */
+static void rs_begins_each_text_of_a_sequence(void **state)
+{
+    assert_parses(run_sequence, STR("\x1e{\"n\":1}\n\x1e[\n2\n]\n\x1e" "3\n"),
+                  "alive;{\"n\":1};alive;[ 2 ];alive;3;");
+}
+
+static void a_text_cut_off_by_the_next_is_bad(void **state)
+{
+    assert_parses(run_sequence, STR("\x1e{\"n\":\x1e{\"n\":2}\n"),
+                  "alive;bad;{\"n\":2};");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +295,8 @@ int main(void)
         cmocka_unit_test(an_endless_line_takes_bounded_memory),
         cmocka_unit_test(restart_forgets_half_a_line),
         cmocka_unit_test(a_callback_may_stop_the_feed),
+        cmocka_unit_test(rs_begins_each_text_of_a_sequence),
+        cmocka_unit_test(a_text_cut_off_by_the_next_is_bad),
         cmocka_unit_test(running_out_of_memory_is_told),
     };
 
