@@ -140,12 +140,22 @@ static void ignore(struct reader *r)
 }
 static const struct reader_ops poll_reader = {ignore, ignore, ignore};
 
+/* Whether each of several channels is read from a place that stays. */
+static bool all_from_ids(const struct feed *feed)
+{
+    for (unsigned i = 0; i < feed->channel_count; i++)
+        if (feed->channels[i].cursor.kind != CURSOR_NONE &&
+            feed->channels[i].cursor.kind != CURSOR_ID)
+            return false;
+    return feed->cursor.kind == CURSOR_ID;
+}
+
 /* A page of history that is full says the same for ever, wherever it is asked
  * for by its URL alone: a cache may serve those who catch up. */
 static bool lasts(const struct batch *b, const struct feed *feed)
 {
     return b->full && !b->gap && feed->in_url &&
-           feed->cursor.kind == CURSOR_ID && !is_private(feed);
+           all_from_ids(feed) && !is_private(feed);
 }
 
 static void respond_batch(struct exchange *x, const struct feed *feed,

@@ -217,6 +217,20 @@ def test_a_bare_poll_is_the_newest_of_each_channel(penstock):
     assert [m["data"] for m in rest.json()["messages"]] == ["3"]
 
 
+def test_only_a_page_between_places_that_stay_is_kept_for_ever(penstock):
+    p = penstock(routes(batch={"messages": 2}))
+    p.publish("news", "0")
+    place = next_cursor(p.get(of("news")))
+    for n in range(3):
+        p.publish("quotes/A", str(n))
+        p.publish("news", str(n))
+    for since, kept in ((place, True), ("-1", False), ("oldest", False)):
+        answer = p.get(f"/all?channel=news&since={place}"
+                       f"&channel=quotes/A&since={since}")
+        assert len(answer.json()["messages"]) == 2
+        assert ("immutable" in answer.headers["Cache-Control"]) == kept
+
+
 def test_a_long_poll_waits_for_any_of_them(penstock):
     p = penstock(routes())
     for channel in ("news", "quotes/A"):
