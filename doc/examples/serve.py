@@ -41,6 +41,7 @@ def post(path):
 
 class Request(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body does not wait for its head's ACK
 
     def json(self):
         return json.loads(self.content)
