@@ -189,6 +189,14 @@ const examples = {
     const times = {};
     for (const by of ['WebRTC', 'websocket', 'sse', 'longpoll', 'poll'])
       times[by] = number(await text(a, `#${by} td:nth-child(2)`));
+    // Either may go and come again.
+    for (const [gone, other] of [[a, b], [b, a]]) {
+      await gone.reload();
+      for (const p of [gone, other])
+        await until(p, '#state', s => s === 'connected', 30000);
+    }
+    await until(b, '#WebRTC td:last-child', s => number(s) >= 2, 30000);
+    await until(a, '#poll td:last-child', s => number(s) >= 3, 30000);
     say({ is: 'seen', times });
     return a;
   },
