@@ -70,7 +70,8 @@ CHECKS = {
     "crud": lambda s: "Alice" in s["users"],
     "weather": lambda s: s["asked"] > s["fresh"] and s["octets"] > 0,
     "public-api": lambda s: 10 <= s["limited"] <= 30,
-    "game": lambda s: s["octets"] == 100 and s["rate"] >= 30,
+    "game": lambda s: s["octets"] == 100 and s["rate"] >= 30 and
+            len(set(s["dots"])) == 2,
     "editing": lambda s: s["text"] == "(draft) Dear all, welcome.",
     "webrtc": lambda s: s["times"]["WebRTC"] < s["times"]["poll"],
 }

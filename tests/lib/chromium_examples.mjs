@@ -145,8 +145,12 @@ const examples = {
     await page.press('#field', 'ArrowRight');
     await page.click('#field');
     await until(page, '#pushes', s => number(s) === 2);
+    // Each player has a dot, and is told which.
+    const other = await open(), dots = [];
+    for (const p of [page, other])
+      dots.push(await until(p, '#mine', s => number(s) >= 0));
     say({ is: 'seen', octets: number(await text(page, '#octets')),
-      rate: number(await text(page, '#rate')) });
+      rate: number(await text(page, '#rate')), dots });
     return page;
   },
 

@@ -22,12 +22,14 @@ players = {}  # Penstock-Client to a dot
 
 @post("/input")
 def pushed(request):
-    """Two signed octets: where to."""
+    """Two signed octets: where to.  The answer, which dot, is for that player."""
     client = request.headers["Penstock-Client"]
-    dot = dots[players.setdefault(client, len(players) % DOTS)]
+    mine = players.setdefault(client, len(players) % DOTS)
+    dot = dots[mine]
     x, y = struct.unpack("bb", request.content[:2])
     dot[2] += x / 400
     dot[3] += y / 400
+    return {"dot": mine}
 
 
 def step(seconds):
