@@ -178,9 +178,23 @@ const examples = {
     await b.locator('#text').pressSequentially('(draft) ');
     await b.click('#cut');
     await same(s => s === '(draft) Dear all, welcome.', a, b);
+    // Off and on at once is one connection in the end.
+    let sockets = 0;
+    b.on('websocket', socket => {
+      sockets++;
+      socket.on('close', () => { sockets--; });
+    });
+    await b.click('#cut', { clickCount: 3, delay: 0 });
+    await b.click('#cut');
+    await until(b, '#state', s => s === 'online');
+    const more = ' Tea is at five in the garden.'.repeat(6);
+    const whole = `(draft) Dear all, welcome.${more}`;
+    // More than the history keeps: who comes now still gets the whole.
+    await a.locator('#text').press('End');
+    await a.locator('#text').pressSequentially(more);
     const late = await open('?document=d');
-    await same(s => s === '(draft) Dear all, welcome.', late);
-    say({ is: 'seen', text: await value(a) });
+    await same(s => s === whole, a, b, late);
+    say({ is: 'seen', sockets, text: (await value(a)).slice(0, 26) });
     return a;
   },
 
