@@ -7,6 +7,7 @@
 
 #include "base/meter.h"
 #include "feed/batch.h"
+#include "feed/presence.h"
 #include "http/alike.h"
 #include "modules.h"
 
@@ -14,6 +15,7 @@ struct waiter {
     struct reader reader; /* first: found from it */
     struct exchange *x;
     const struct reader_settings *settings;
+    struct member *member; /* whom its channel hears of; or NULL */
     bool gap;
     bool conditional;  /* the cursor came from If-None-Match */
     bool prefers;      /* Prefer: wait was given, and is answered */
@@ -23,6 +25,7 @@ struct waiter {
 
 static void waiter_free(struct waiter *w)
 {
+    presence_leave(w->member, w->settings->presence.grace_ms);
     reader_leave(&w->reader);
     free(w);
 }
@@ -189,6 +192,7 @@ static struct waiter *waiter_new(struct exchange *x, const struct feed *feed,
     w->prefers = feed->prefers;
     w->packs = feed_packs(x, feed->reader);
     w->wait_s = (unsigned)(wait_ms / 1000);
+    w->member = presence_enter(x, feed, false); /* before it is "now" */
     return w;
 }
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/meter.h"
 #include "feed/batch.h"
+#include "feed/presence.h"
 #include "http/date.h"
 #include "hub/encoding.h"
 #include "modules.h"
@@ -326,7 +327,7 @@ static bool is_new(const struct feed *feed)
     struct channel_status status;
 
     channel_status(feed->channel, &status);
-    return feed->source->backend != NULL && status.next_seq == 1 &&
+    return feed->source->backend != NULL && status.newest_seq == 0 &&
            !channel_over(feed->channel);
 }
 
@@ -353,8 +354,17 @@ static void wait_for_first(struct exchange *x, const struct feed *feed)
         on_first(&f->reader);
 }
 
+/* Who polls is there for the grace time; and what its coming is to the others
+ * is no answer to it. */
+static void note_presence(struct exchange *x, const struct feed *feed)
+{
+    presence_leave(presence_enter(x, feed, false),
+                   feed->reader->presence.grace_ms);
+}
+
 static void open_poll(struct exchange *x, const struct feed *feed)
 {
+    note_presence(x, feed);
     if (has_cursor(feed))
         answer_batch(x, feed, feed->cursor);
     else if (feed->channel == NULL)

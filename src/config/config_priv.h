@@ -28,6 +28,7 @@ enum scope {
     SCOPE_client,
     SCOPE_feed,
     SCOPE_receive,
+    SCOPE_presence,
     SCOPE_history,
     SCOPE_batch,
     SCOPE_compress,

@@ -18,6 +18,7 @@
 #define STRUCT_cors    struct route
 #define STRUCT_client  struct route
 #define STRUCT_receive struct route
+#define STRUCT_presence struct route
 #define STRUCT_history struct route
 #define STRUCT_batch   struct route
 #define STRUCT_compress struct route
@@ -68,6 +69,7 @@ const char *const config_scope_paths[SCOPE_N] = {
     [SCOPE_history] = "routes[].history",
     [SCOPE_batch] = "routes[].batch",
     [SCOPE_receive] = "routes[].receive",
+    [SCOPE_presence] = "routes[].presence",
     [SCOPE_compress] = "routes[].compress",
     [SCOPE_source] = "routes[].source",
     [SCOPE_transform] = "routes[].source.transform",

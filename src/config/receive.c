@@ -1,5 +1,5 @@
-/* What a route does with its clients: "receive", "echo", hooks, and the
- * name {connection} that a channel of one client alone has. */
+/* What a route does with its clients: "receive", "echo", hooks,
+ * presence, and the name {connection} that a channel of one client alone has. */
 #include "config/config_priv.h"
 
 #include <stdlib.h>
@@ -50,6 +50,18 @@ void read_hook(struct loading *l, const struct node *n, void *into)
     if (config_read_url(l, n, &r->reader.hooks.backends[which], &path))
         config_init_pattern(l, n, path, &r->hooks[which]);
     free((char *)path);
+}
+
+void read_presence(struct loading *l, const struct node *n, void *into)
+{
+    struct route *r = into;
+
+    r->reader.presence.on = !node_is(n, JSON_FALSE);
+    if (node_is(n, JSON_OBJECT))
+        keys_read(l, n, SCOPE_presence, r);
+    else if (!node_is(n, JSON_TRUE) && !node_is(n, JSON_FALSE))
+        fault_at(l, n, "must be true, false or an object such as "
+                 "{\"grace\": \"30s\"}, not %s", node_type_name(n));
 }
 
 /* A field's name (RFC 9110 5.6.2). */
@@ -156,6 +168,13 @@ void check_receive(struct loading *l, const struct node *route,
         fault_in(l, route, "receive", "{%.*s} is not in the path \"%.80s\"",
                  STR_ARG(missing), r->path);
     check_hooks(l, route, r);
+    if (r->multiplex && r->reader.presence.on)
+        fault_in(l, route, "presence", "a multiplexed route tells nothing of "
+                 "who reads; those of its channels do");
+    if (r->reader.presence.on && (r->reader.lag == LAG_LATEST ||
+                                  r->reader.interval_ms > 0))
+        fault_in(l, route, "presence", "comings and goings are lost where only "
+                 "the newest message counts (\"lag\", \"max_rate\")");
     if (r->reader.receive == RECEIVE_NOTHING && node_get(route, "echo") != NULL)
         fault_in(l, route, "echo", "needs \"receive\"");
 }

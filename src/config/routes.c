@@ -375,6 +375,7 @@ static void read_route(struct loading *l, const struct node *n,
     keys_preset(SCOPE_cors, r);
     keys_preset(SCOPE_compress, r);
     keys_preset(SCOPE_receive, r);
+    keys_preset(SCOPE_presence, r);
     keys_read(l, n, SCOPE_route, r);
     r->reader.write_ms = l->config->limits.write_ms;
     if (!node_is(n, JSON_OBJECT))

@@ -14,6 +14,7 @@ static const char *const scope_names[SCOPE_N] = {
     [SCOPE_backoff] = "backoff", [SCOPE_cors] = "cors",
     [SCOPE_client] = "client",   [SCOPE_backend_tls] = "backend_tls",
     [SCOPE_receive] = "receive", [SCOPE_transform] = "transform",
+    [SCOPE_presence] = "presence",
     [SCOPE_compress] = "compress",
 };
 
@@ -159,6 +160,7 @@ static const struct {
     {SCOPE_history, "history", NULL},
     {SCOPE_batch, "batch", NULL},
     {SCOPE_receive, "receive", NULL},
+    {SCOPE_presence, "presence", NULL},
     {SCOPE_compress, "compress", NULL},
     {SCOPE_source, "source", "One of the first three, which says what kind it "
                              "is."},

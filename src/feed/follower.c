@@ -6,6 +6,7 @@
 #include "base/jitter.h"
 #include "base/logging.h"
 #include "base/meter.h"
+#include "feed/presence.h"
 #include "feed/visit.h"
 #include "hub/encoding.h"
 
@@ -55,15 +56,17 @@ static void on_ready(struct reader *r)
 /* ---- the end --------------------------------------------------------------- */
 
 /* The first reason is the one that counts. */
-static void end_visit(struct follower *f, const char *reason)
+static void depart(struct follower *f, const char *reason)
 {
     visit_end(f->visit, reason);
     f->visit = NULL;
+    presence_leave(f->member, f->settings->presence.grace_ms);
+    f->member = NULL;
 }
 
 void follower_end(struct follower *f)
 {
-    end_visit(f, "gone");
+    depart(f, "gone");
     reader_leave(&f->reader);
     message_unref(&f->partial);
     if (f->control != NULL)
@@ -94,7 +97,7 @@ static void log_close(struct follower *f, const char *reason)
              f->ops->name, log_quote(name, sizeof(name), channel,
                                      strlen(channel)),
              exchange_peer(f->x, peer, sizeof(peer)), reason);
-    end_visit(f, reason);
+    depart(f, reason);
 }
 
 /* It will not take our goodbye either: whatever is half sent stays so. */
@@ -115,7 +118,7 @@ void follower_leave(struct follower *f, enum farewell why)
     if (why != FAREWELL_BEHIND && !f->reader.blocked && !flush(f))
         return;
     f->ended = true;
-    end_visit(f, why == FAREWELL_DRAIN ? "draining" : "closed");
+    depart(f, why == FAREWELL_DRAIN ? "draining" : "closed");
     reader_leave(&f->reader);
     if (f->ops->goodbye != NULL)
         f->ops->goodbye(f, why);
@@ -182,8 +185,10 @@ int follower_join(struct follower *f, const struct feed *feed,
 
     if (rc > 0)
         meter_add(METER_gaps, 1);
-    if (rc >= 0)
-        f->visit = visit_begin(f->x, feed, f->ops->name);
+    if (rc < 0)
+        return rc;
+    f->visit = visit_begin(f->x, feed, f->ops->name);
+    f->member = presence_enter(f->x, feed, true);
     return rc;
 }
 

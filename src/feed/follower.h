@@ -54,6 +54,7 @@ struct follower {
     uint64_t active_us;                /* when something last went out */
     uint64_t end_us;                   /* its life is over then; 0: never */
     struct visit *visit;               /* its backend hears of it; or NULL */
+    struct member *member;             /* its channel hears of it; or NULL */
     uint64_t number;                   /* marks its own messages; 0: echo them */
     uint32_t unacked_seen;             /* when it was last looked at, blocked */
     uint8_t format;                    /* enum wire_format */

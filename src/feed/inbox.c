@@ -207,9 +207,7 @@ static void write_fields(struct inbox *in, struct exchange *x,
                          const struct feed *feed)
 {
     const char *identity = feed->reader->identity;
-    struct str value = identity == NULL
-                           ? STR_NONE
-                           : headers_get(&x->request->headers, identity);
+    struct str value = feed_identity(x, feed->reader);
     char peer[64];
 
     exchange_peer(x, peer, sizeof(peer));

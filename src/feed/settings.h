@@ -50,6 +50,13 @@ struct hook_settings {
     uint64_t deadline_ms;              /* to hear of one */
 };
 
+/* Who reads a channel, and what its readers hear of it. */
+struct presence_settings {
+    bool on;
+    uint64_t grace_ms; /* without a connection: gone after */
+    unsigned max;      /* members of a channel */
+};
+
 struct reader_settings {
     enum start_at start;       /* of a follower without a cursor */
     enum lag_policy lag;
@@ -69,6 +76,7 @@ struct reader_settings {
     enum receive_to receive;   /* where a client's messages go */
     struct inbox_settings inbox;
     struct hook_settings hooks;
+    struct presence_settings presence;
     const char *identity;      /* request field that says who it is; or NULL */
     bool no_echo;              /* not back to the client that sent them */
     size_t message_bytes;      /* largest message taken from a client */

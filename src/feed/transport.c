@@ -117,6 +117,14 @@ bool feed_is_over(const struct feed *feed)
            feed->cursor.seq == status.next_seq - 1;
 }
 
+struct str feed_identity(const struct exchange *x,
+                         const struct reader_settings *s)
+{
+    return s->identity == NULL
+               ? STR_NONE
+               : headers_get(&x->request->headers, s->identity);
+}
+
 bool feed_packs(const struct exchange *x, const struct reader_settings *s)
 {
     return s->compress.on && coding_gzip_accepted(&x->request->headers);

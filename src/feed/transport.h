@@ -79,6 +79,10 @@ int feed_subscribe(struct reader *r, struct exchange *x,
 bool feed_is_over(const struct feed *feed);
 /* The cursor that a route's start means. */
 struct cursor feed_start(const struct reader_settings *settings);
+/* Who the client of x is, as what stands in front of us says; absent where that
+ * is not told.  Before exchange_follow(). */
+struct str feed_identity(const struct exchange *x,
+                         const struct reader_settings *s);
 /* Whether the answer to x is to be sent as gzip: the route compresses, and the
  * client takes it.  Before exchange_follow(). */
 bool feed_packs(const struct exchange *x, const struct reader_settings *s);

@@ -225,9 +225,7 @@ static void note_client(struct visit *v, struct exchange *x,
                         const struct feed *feed, const char *transport)
 {
     const char *identity = feed->reader->identity;
-    struct str who = identity == NULL
-                         ? STR_NONE
-                         : headers_get(&x->request->headers, identity);
+    struct str who = feed_identity(x, feed->reader);
     char peer[64];
 
     exchange_peer(x, peer, sizeof(peer));

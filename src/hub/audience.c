@@ -134,6 +134,10 @@ static bool find_place(const struct history *h, struct cursor cursor,
         return true;
     case CURSOR_LAST_N:
         *next_seq = cursor.seq < h->count ? h->next_seq - cursor.seq : first;
+        /* What is aside may come along, but not in the place of the newest. */
+        if (cursor.seq > 0 && history_newest(h) != NULL &&
+            h->newest_seq < *next_seq)
+            *next_seq = h->newest_seq;
         return true;
     case CURSOR_STAMP:
         *next_seq = history_after_stamp(h, cursor.seq);

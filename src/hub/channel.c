@@ -263,14 +263,16 @@ void channel_set_watch(struct channel *c, channel_watch_fn *watch, void *arg)
 /* Under the lock. */
 static void measure(const struct history *h, struct channel_status *out)
 {
-    uint64_t first_us;
+    const struct message *newest = history_newest(h);
+    uint64_t first_us, last_us;
 
-    if (h->count == 0)
+    if (newest != NULL)
+        out->newest_us = newest->born_us;
+    if (h->count < 2)
         return;
-    out->newest_us = history_at(h, h->next_seq - 1)->born_us;
     first_us = history_at(h, history_first_seq(h))->born_us;
-    if (h->count > 1)
-        out->interval_us = (out->newest_us - first_us) / (h->count - 1);
+    last_us = history_at(h, h->next_seq - 1)->born_us;
+    out->interval_us = (last_us - first_us) / (h->count - 1);
 }
 
 void channel_status(struct channel *c, struct channel_status *out)
@@ -280,6 +282,7 @@ void channel_status(struct channel *c, struct channel_status *out)
         .epoch = c->history.epoch,
         .first_seq = history_first_seq(&c->history),
         .next_seq = c->history.next_seq,
+        .newest_seq = c->history.newest_seq,
         .messages = c->history.count,
         .bytes = c->history.bytes,
     };
@@ -290,11 +293,12 @@ void channel_status(struct channel *c, struct channel_status *out)
 
 struct message *channel_newest(struct channel *c, uint64_t *epoch)
 {
-    struct message *m = NULL;
+    struct message *m;
 
     pthread_mutex_lock(&c->lock);
-    if (c->history.count > 0)
-        m = message_ref(history_at(&c->history, c->history.next_seq - 1));
+    m = history_newest(&c->history);
+    if (m != NULL)
+        message_ref(m);
     if (epoch != NULL)
         *epoch = c->history.epoch;
     pthread_mutex_unlock(&c->lock);

@@ -106,13 +106,15 @@ void channel_set_watch(struct channel *c, channel_watch_fn *watch, void *arg);
 /* A look at what is held, for people and polls. */
 struct channel_status {
     uint64_t epoch, first_seq, next_seq;
+    uint64_t newest_seq;  /* of the last one that is not aside, held or not; 0:
+                           * none was */
     unsigned messages, readers;
     size_t bytes;
-    uint64_t newest_us;   /* when the newest message arrived; 0: none is held */
+    uint64_t newest_us;   /* when it arrived; 0: it is not held */
     uint64_t interval_us; /* mean time between those held; 0: fewer than two */
 };
 void channel_status(struct channel *c, struct channel_status *out);
-/* The newest message with a reference for the caller, or NULL.  epoch may be
+/* The newest message (not aside) with a reference for the caller, or NULL.  epoch may be
  * NULL. */
 struct message *channel_newest(struct channel *c, uint64_t *epoch);
 

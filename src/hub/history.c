@@ -33,6 +33,13 @@ struct message *history_at(const struct history *h, uint64_t seq)
     return *slot(h, seq);
 }
 
+struct message *history_newest(const struct history *h)
+{
+    return h->count == 0 || h->newest_seq < history_first_seq(h)
+               ? NULL
+               : history_at(h, h->newest_seq);
+}
+
 uint64_t history_after_stamp(const struct history *h, uint64_t stamp)
 {
     uint64_t low = history_first_seq(h), high = h->next_seq;
@@ -86,6 +93,8 @@ int history_append(struct history *h, struct message *m,
         return -ENOMEM;
     m->epoch = h->epoch;
     m->seq = h->next_seq++;
+    if (!m->aside)
+        h->newest_seq = m->seq;
     *slot(h, m->seq) = m;
     h->count++;
     h->bytes += m->len;

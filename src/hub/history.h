@@ -15,6 +15,7 @@ struct history {
     struct history_bounds bounds;
     uint64_t epoch;
     uint64_t next_seq;      /* of the next append; 1 at first */
+    uint64_t newest_seq;    /* of the last one that is not aside; 0: none was */
     uint64_t lost_stamp;    /* of the newest message that is gone; 0: none is */
     struct message **ring;  /* cap slots, a power of two; seq & (cap - 1) */
     unsigned cap, count;
@@ -34,6 +35,8 @@ void history_expire(struct history *h, uint64_t now_us,
 uint64_t history_first_seq(const struct history *h);
 /* Borrowed; seq is one that is held. */
 struct message *history_at(const struct history *h, uint64_t seq);
+/* The newest message that is not aside, borrowed; NULL where none is held. */
+struct message *history_newest(const struct history *h);
 /* The seq of the oldest message held whose stamp is larger; next_seq where
  * there is none. */
 uint64_t history_after_stamp(const struct history *h, uint64_t stamp);

@@ -58,6 +58,8 @@ struct message {
     enum envelope_kind kind : 8;         /* (i) how data stands in JSON */
     bool after_gap;                      /* (i) what came before may be lost: its
                                           * wires tell so in front of it */
+    bool aside;                          /* (i) about the channel, and not what
+                                          * it carries: never its newest */
     uint64_t epoch, seq;                 /* (i) set by history_append */
     uint64_t stamp;                      /* (i) set by channel_append: order.h */
     struct channel *home;                /* (i) the same: where it is; lives as

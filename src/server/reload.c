@@ -64,6 +64,8 @@ static bool may_stay(const struct route *a, const struct route *b,
            admission_same(a, b) &&
            a->reader.receive == b->reader.receive &&
            hooks_same(a, b) &&
+           a->reader.presence.on == b->reader.presence.on &&
+           text_same(a->reader.identity, b->reader.identity) &&
            backend_same(a->reader.inbox.backend, b->reader.inbox.backend) &&
            a->reader.no_echo == b->reader.no_echo &&
            pattern_same(&a->receive, &b->receive);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/jitter.h"
 #include "base/meter.h"
+#include "feed/presence.h"
 #include "feed/publish.h"
 #include "feed/relay.h"
 #include "modules.h"
@@ -272,6 +273,12 @@ static bool is_message(const struct http_message *m, const struct route *r)
            r->reader.receive != RECEIVE_NOTHING && !r->per_connection;
 }
 
+static bool asks_for_list(const struct http_message *m, const struct route *r)
+{
+    return !is_message(m, r) && !asks_for_websocket(m) &&
+           presence_asked(m->query, &r->reader.presence);
+}
+
 /* Refuses what is neither a way to read nor a message. */
 static bool refuse_method(struct exchange *x, const struct route *r)
 {
@@ -377,7 +384,8 @@ static bool is_short(const struct http_message *m, const struct route *r,
 {
     enum transport_kind kind = select_transport(m, r, feed);
 
-    return is_message(m, r) || kind == KIND_POLL || kind == KIND_LONGPOLL;
+    return is_message(m, r) || asks_for_list(m, r) || kind == KIND_POLL ||
+           kind == KIND_LONGPOLL;
 }
 
 /* A name that no other client has. */
@@ -487,6 +495,8 @@ static void serve_one(struct exchange *x, const struct route *r,
         rc = find_channels(x, r, values, &s->target, feed);
     if (rc < 0)
         refuse_channel(x, rc, STR_NONE);
+    else if (asks_for_list(x->request, r))
+        presence_answer(x, feed);
     else if (!is_message(x->request, r))
         open_transport(x, r, feed);
     else if (feed->receive != NULL)

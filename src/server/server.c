@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/jitter.h"
 #include "base/meter.h"
+#include "feed/presence.h"
 #include "feed/source.h"
 #include "http/accesslog.h"
 #include "http/alike.h"
@@ -268,6 +269,7 @@ static void server_fini(struct server *s)
         config_unref(&s->parts[i].config);
     }
     source_fini();
+    presence_fini();
     hub_fini(&s->hub);
     listen_done(s);
     config_unref(&s->next);

@@ -136,6 +136,15 @@ static const struct broken {
     {FEED("\"multiplex\": true, \"channel\": \"{connection}\""),
      "f.json:2: routes[0].channel: {connection} is one client's own: it does "
      "not go with \"multiplex\"\n"},
+    {FEED("\"presence\": 3"),
+     "f.json:2: routes[0].presence: must be true, false or an object such as "
+     "{\"grace\": \"30s\"}, not a number\n"},
+    {FEED("\"multiplex\": true, \"presence\": true"),
+     "f.json:2: routes[0].presence: a multiplexed route tells nothing of who "
+     "reads; those of its channels do\n"},
+    {FEED("\"presence\": true, \"lag\": \"latest\""),
+     "f.json:2: routes[0].presence: comings and goings are lost where only the "
+     "newest message counts (\"lag\", \"max_rate\")\n"},
     {FEED("\"multiplex\": true, \"receive\": \"other\""),
      "f.json:2: routes[0].receive: a multiplexed route takes messages for "
      "\"channel\" only, the one that is named with each\n"},

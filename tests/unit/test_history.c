@@ -248,6 +248,36 @@ static void without_memory_the_message_stays_the_callers(void **state)
     assert_int_equal(m->seq, 5);
 }
 
+static void add_aside(void)
+{
+    struct message *m = message_new(&(struct message_parts){.data = STR("x")});
+
+    m->aside = true;
+    assert_int_equal(history_append(&h, m, &evicted), 0);
+}
+
+static void what_is_aside_is_never_the_newest(void **state)
+{
+    init(4, 1000, 0);
+    add_aside();
+    assert_null(history_newest(&h));
+    add(1);
+    add_aside();
+    assert_int_equal(history_newest(&h)->seq, 2);
+    assert_int_equal(h.newest_seq, 2);
+}
+
+static void a_newest_that_is_gone_is_none(void **state)
+{
+    init(2, 1000, 0);
+    add(1);
+    add_aside();
+    assert_int_equal(history_newest(&h)->seq, 1);
+    add_aside();
+    assert_null(history_newest(&h));
+    assert_int_equal(h.newest_seq, 1);
+}
+
 #define CASE(name) cmocka_unit_test_teardown(name, teardown)
 
 int main(void)
@@ -260,6 +290,8 @@ int main(void)
         CASE(it_is_bounded_by_messages),
         CASE(append_reports_what_was_evicted),
         CASE(it_is_bounded_by_bytes),
+        CASE(what_is_aside_is_never_the_newest),
+        CASE(a_newest_that_is_gone_is_none),
         CASE(bytes_are_held_up_to_the_bound_itself),
         CASE(the_newest_is_held_whatever_its_size),
         CASE(a_bound_of_no_messages_holds_the_newest),
