@@ -8,17 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* n bytes at p, not terminated.  p may be NULL only where n is 0; a slice
- * with p == NULL means "absent" where the difference matters. */
-struct str {
-    const char *p;
-    size_t n;
-};
-
-#define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
-#define STR_NONE     ((struct str){NULL, 0})
-/* For printf's "%.*s". */
-#define STR_ARG(s) (int)(s).n, (s).p
+#include "penstock/message.h"
 
 /* The slice of a terminated string; absent for NULL. */
 static inline struct str str_of(const char *z)

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-static bool server_fill(struct loading *l, const struct node *n, char *copy,
-                        struct backend_server *out)
+bool config_read_authority(struct loading *l, const struct node *n, char *copy,
+                           uint16_t port_default, struct backend_server *out)
 {
     const char *url = node_text(n), *why;
     char *host, *port = NULL;
@@ -18,7 +18,7 @@ static bool server_fill(struct loading *l, const struct node *n, char *copy,
         fault_at(l, n, "\"%.80s\" is not a host", host);
         return false;
     }
-    out->port = out->https ? 443 : 80; /* RFC 9110 4.2.1, 4.2.2 */
+    out->port = port_default;
     if (port != NULL && !config_port_parse(l, n, port, 1, &out->port))
         return false;
     out->host = copy_text(l, host);
@@ -59,6 +59,8 @@ static bool read_server(struct loading *l, const struct node *n,
                  url);
         return false;
     }
+    if (config_is_redis_url(url))
+        return config_read_redis_server(l, n, out);
     out->https = strncasecmp(url, "https://", 8) == 0;
     if (!out->https && strncasecmp(url, "http://", 7) != 0) {
         fault_at(l, n, "\"%.80s\" is no http:// or https:// URL", url);
@@ -72,7 +74,8 @@ static bool read_server(struct loading *l, const struct node *n,
         l->no_memory = true;
         return false;
     }
-    ok = server_fill(l, n, copy, out);
+    ok = config_read_authority(l, n, copy, out->https ? 443 : 80,
+                               out); /* RFC 9110 4.2.1, 4.2.2 */
     free(copy);
     return ok;
 }
@@ -88,9 +91,17 @@ void read_servers(struct loading *l, const struct node *n, void *into)
     if (b->servers == NULL)
         return;
     for (const struct node *s = many ? n->first : n; s != NULL;
-         s = many ? s->next : NULL)
-        if (read_server(l, s, &b->servers[b->server_count]))
+         s = many ? s->next : NULL) {
+        struct backend_server *server = &b->servers[b->server_count];
+
+        if (read_server(l, s, server))
             b->server_count++;
+        else
+            backend_server_fini(server);
+        if (b->server_count > 1 && server->redis != b->servers[0].redis)
+            fault_at(l, s, "is a server of another kind than the first one");
+    }
+    b->redis = b->server_count > 0 && b->servers[0].redis;
 }
 
 /* "app/stream" in a route is split at its first slash. */

@@ -20,12 +20,20 @@ static void address_fini(struct config_address *a)
     free(a->host);
 }
 
+void backend_server_fini(struct backend_server *s)
+{
+    free(s->host);
+    free(s->user);
+    free(s->password);
+    tls_server_unref(&s->tls);
+    *s = (struct backend_server){0};
+}
+
 static void backend_fini(struct backend *b)
 {
-    for (unsigned i = 0; i < b->server_count; i++) {
-        free(b->servers[i].host);
-        tls_server_unref(&b->servers[i].tls);
-    }
+    for (unsigned i = 0; i < b->server_count; i++)
+        backend_server_fini(&b->servers[i]);
+    free(b->password);
     free(b->servers);
     free(b->tls.ca);
     free(b->tls.name);
@@ -64,6 +72,7 @@ static void route_fini(struct route *r)
         explicit_bzero((char *)r->source.fields, strlen(r->source.fields));
     free((char *)r->source.fields);
     texts_free(r->source.pass);
+    free((char *)r->source.field);
     pattern_fini(&r->pattern);
     pattern_fini(&r->channel);
     pattern_fini(&r->source_path);
@@ -92,6 +101,7 @@ static void config_free(struct snapshot *s)
     free(c->listen);
     free(c->backends);
     free(c->routes);
+    free(c->modules);
     free(c->by_path);
     free(c->by_channel);
     free(c->file);

@@ -14,6 +14,8 @@
 #include "proxy/backend.h"
 #include "config/pattern.h"
 
+struct module;
+
 enum transport_kind { /* as bits, and in the order of design */
     KIND_POLL,
     KIND_LONGPOLL,
@@ -75,6 +77,8 @@ struct config {
     unsigned listen_count;
     struct config_address *admin; /* NULL: no admin listener */
     char *admin_token;            /* bearer token, or NULL */
+    const struct module **modules; /* those named in it */
+    unsigned module_count;
     unsigned workers;             /* 0: one per core */
     bool client;                  /* /penstock.js is served */
     struct {
@@ -147,6 +151,12 @@ struct str config_base_name(struct str name);
 const struct route *config_route_of_channel(const struct config *c,
                                             struct str name,
                                             struct pattern_values *values);
+
+/* Appends what the source of r's channel reads: source_path(), with values for
+ * its {name}s.  0, -ENOENT for a name without a value, -ENOMEM. */
+int config_source_path(const struct route *r,
+                       const struct pattern_values *values,
+                       struct buffer *out);
 
 /* Writes the JSON Schema of the file, from config.def. */
 void config_schema(FILE *out);

@@ -106,6 +106,10 @@ bool expect_boolean(struct loading *l, const struct node *n);
 char *copy_text(struct loading *l, const char *text);
 void *make_array(struct loading *l, size_t count, size_t size);
 
+/* A file that is named in the config file is meant from where that is: its
+ * path, or NULL without memory. */
+char *config_file_beside(struct loading *l, const char *name);
+
 /* Sets a struct's fields to the defaults of an object and of those in it. */
 void keys_preset(enum scope scope, void *into);
 /* Reads an object's members, whatever their order, in the table's. */
@@ -141,6 +145,31 @@ void finish_tls(struct loading *l, const struct node *n, struct backend *b);
 
 const struct backend *config_find_backend(const struct config *c,
                                                  const char *name);
+/* Reads "host:port" or "[v6]:port", in place.  False, and told, where it is
+ * none. */
+bool config_read_authority(struct loading *l, const struct node *n, char *copy,
+                           uint16_t port_default, struct backend_server *out);
+void backend_server_fini(struct backend_server *s);
+/* The text of the file that n names, without one line end; NULL after
+ * telling. */
+char *config_read_secret(struct loading *l, const struct node *n);
+/* redis://[user][:password@]host[:port][/db] and
+ * redis+unix://[user][:password@]/path[?db=N]. */
+bool config_is_redis_url(const char *url);
+bool config_read_redis_server(struct loading *l, const struct node *n,
+                              struct backend_server *out);
+bool config_source_is_redis(const struct source_settings *s);
+/* What "subscribe" and "from" are beside "redis". */
+void config_read_redis_channel(struct loading *l, const struct node *n,
+                               struct route *r);
+void config_read_redis_id(struct loading *l, const struct node *n,
+                          struct route *r);
+/* Whether a redis source says what to read; told where not. */
+void config_check_redis(struct loading *l, const struct node *source,
+                        struct route *r);
+/* The source type of that name in the modules that the file loads, as text that
+ * outlives it; NULL: none. */
+const char *config_module_source(const struct config *c, const char *name);
 /* "allowed" for names of backends: fault_choice with all of them. */
 void fault_backend(struct loading *l, const struct node *n, const char *wrong);
 
@@ -157,6 +186,9 @@ void finish_rate(struct route *r);
 /* Reads text as a pattern.  False, and told, where it is none. */
 bool config_init_pattern(struct loading *l, const struct node *n,
                          const char *text, struct pattern *out);
+/* The same for text that is no path: a * in it is a *. */
+bool config_init_template(struct loading *l, const struct node *n,
+                          const char *text, struct pattern *out);
 /* Whether every % in text begins an escape; told where not. */
 bool config_check_escapes(struct loading *l, const struct node *n,
                           const char *text);

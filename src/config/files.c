@@ -7,8 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A name in the file is meant from where the file is. */
-static char *file_beside(struct loading *l, const char *name)
+char *config_file_beside(struct loading *l, const char *name)
 {
     const char *slash = strrchr(l->file, '/');
     char *out;
@@ -63,7 +62,7 @@ static int read_named(const char *name, size_t cap, struct buffer *out)
 bool config_read_file(struct loading *l, const struct node *n,
                       const char *text, size_t cap, struct buffer *out)
 {
-    char *name = file_beside(l, text);
+    char *name = config_file_beside(l, text);
     int rc;
 
     if (name == NULL)

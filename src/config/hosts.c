@@ -266,31 +266,35 @@ void read_token(struct loading *l, const struct node *n, void *into)
         take_token(l, n, token);
 }
 
-static void take_token_text(struct loading *l, const struct node *n,
-                            struct str text)
+char *config_read_secret(struct loading *l, const struct node *n)
 {
-    char *token;
+    const char *name = expect_text(l, n, "\"/etc/penstock/token\"");
+    struct buffer text = {0};
+    struct str line;
+    char *secret = NULL;
 
-    if (text.n > 0 && memchr(text.p, '\0', text.n) != NULL) {
-        fault_at(l, n, "holds a NUL, which a token cannot have");
-        return;
+    if (name == NULL ||
+        !config_read_file(l, n, name, SECRET_BYTES_MAX, &text)) {
+        buffer_fini(&text);
+        return NULL;
     }
-    token = strndup(text.n > 0 ? text.p : "", text.n);
-    if (token == NULL)
-        l->no_memory = true;
-    else
-        take_token(l, n, token);
+    line = config_one_line(&text);
+    if (line.n > 0 && memchr(line.p, '\0', line.n) != NULL) {
+        fault_at(l, n, "holds a NUL, which a token cannot have");
+    } else {
+        secret = strndup(line.n > 0 ? line.p : "", line.n);
+        l->no_memory |= secret == NULL;
+    }
+    buffer_fini(&text);
+    return secret;
 }
 
 void read_token_file(struct loading *l, const struct node *n, void *into)
 {
-    const char *text = expect_text(l, n, "\"/etc/penstock/token\"");
-    struct buffer token = {0};
+    char *token = config_read_secret(l, n);
 
-    if (text != NULL &&
-        config_read_file(l, n, text, SECRET_BYTES_MAX, &token))
-        take_token_text(l, n, config_one_line(&token));
-    buffer_fini(&token);
+    if (token != NULL)
+        take_token(l, n, token);
 }
 
 /* The keys and defaults of "admin" belong to the whole config: the short form

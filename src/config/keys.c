@@ -448,6 +448,8 @@ static void check_unknown(struct loading *l, const struct node *object,
         for (size_t i = 0; i < config_key_count && !known; i++)
             known = in_scope(&config_keys[i], scope) &&
                     strcmp(config_keys[i].name, n->key) == 0;
+        if (scope == SCOPE_source)
+            known |= config_module_source(l->config, n->key) != NULL;
         if (!known)
             fault_unknown(l, n, names, count);
     }

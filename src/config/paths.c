@@ -109,12 +109,16 @@ static bool check_path_form(struct loading *l, const struct node *n,
     return true;
 }
 
-bool config_init_pattern(struct loading *l, const struct node *n,
-                         const char *text, struct pattern *out)
+typedef int pattern_init_fn(struct pattern *p, const char *text,
+                            const char **why);
+
+static bool init_with(pattern_init_fn *init, struct loading *l,
+                      const struct node *n, const char *text,
+                      struct pattern *out)
 {
     struct pattern p;
     const char *why;
-    int rc = pattern_init(&p, text, &why);
+    int rc = init(&p, text, &why);
 
     if (rc == 0) {
         *out = p;
@@ -126,6 +130,18 @@ bool config_init_pattern(struct loading *l, const struct node *n,
     else
         fault_at(l, n, "\"%.80s\" has %s", text, why);
     return false;
+}
+
+bool config_init_pattern(struct loading *l, const struct node *n,
+                         const char *text, struct pattern *out)
+{
+    return init_with(pattern_init, l, n, text, out);
+}
+
+bool config_init_template(struct loading *l, const struct node *n,
+                          const char *text, struct pattern *out)
+{
+    return init_with(pattern_init_text, l, n, text, out);
 }
 
 void read_path(struct loading *l, const struct node *n, void *into)

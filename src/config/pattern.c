@@ -124,7 +124,7 @@ static const char *read_name(struct pattern *p, struct str literal,
     return add_part(p, literal, name);
 }
 
-static const char *read_parts(struct pattern *p)
+static const char *read_parts(struct pattern *p, bool is_path)
 {
     struct str s = str_of(p->text), literal = {s.p, 0};
 
@@ -142,6 +142,10 @@ static const char *read_parts(struct pattern *p)
         case '}':
             return "a } without a {";
         case '*':
+            if (!is_path) {
+                literal.n++;
+                break;
+            }
             if (s.n > 1 || (s.p > p->text && s.p[-1] != '/'))
                 return "a * that is not the whole last segment";
             return add_part(p, literal, (struct str){s.p, 1});
@@ -155,13 +159,24 @@ static const char *read_parts(struct pattern *p)
     return NULL;
 }
 
-int pattern_init(struct pattern *p, const char *text, const char **why)
+static int init(struct pattern *p, const char *text, bool is_path,
+                const char **why)
 {
     *p = (struct pattern){.text = strdup(text)};
     if (p->text == NULL)
         return -ENOMEM;
-    *why = read_parts(p);
+    *why = read_parts(p, is_path);
     return *why == NULL ? 0 : -EINVAL;
+}
+
+int pattern_init(struct pattern *p, const char *text, const char **why)
+{
+    return init(p, text, true, why);
+}
+
+int pattern_init_text(struct pattern *p, const char *text, const char **why)
+{
+    return init(p, text, false, why);
 }
 
 void pattern_fini(struct pattern *p)
@@ -406,4 +421,42 @@ int pattern_expand_url(const struct pattern *template,
                        const struct pattern_values *values, struct buffer *out)
 {
     return expand(template, values, append_for_url, out);
+}
+
+static size_t decode_one(struct str s, char *out)
+{
+    int octet = pattern_escape(s);
+
+    *out = octet < 0 ? s.p[0] : (char)octet;
+    return octet < 0 ? 1 : 3;
+}
+
+static void append_decoded(struct str s, struct buffer *out)
+{
+    char octet;
+
+    while (s.n > 0) {
+        s = rest_of(s, decode_one(s, &octet));
+        buffer_append_byte(out, octet);
+    }
+}
+
+/* What Redis' patterns give a meaning to follows a backslash. */
+static void append_quoted(struct str s, struct buffer *out)
+{
+    char octet;
+
+    while (s.n > 0) {
+        s = rest_of(s, decode_one(s, &octet));
+        if (octet != '\0' && strchr("*?[]^-\\", octet) != NULL)
+            buffer_append_byte(out, '\\');
+        buffer_append_byte(out, octet);
+    }
+}
+
+int pattern_expand_text(const struct pattern *template,
+                        const struct pattern_values *values, bool glob,
+                        struct buffer *out)
+{
+    return expand(template, values, glob ? append_quoted : append_decoded, out);
 }

@@ -31,6 +31,8 @@ struct pattern_values {
 /* 0; -ENOMEM; or -EINVAL and *why a static text.  Whatever came back, p may
  * be given to pattern_fini. */
 int pattern_init(struct pattern *p, const char *text, const char **why);
+/* The same of a template for text that is no path: a * in it is a *. */
+int pattern_init_text(struct pattern *p, const char *text, const char **why);
 void pattern_fini(struct pattern *p);
 
 /* Whether s fits, and what the names stand for (slices of s, as they are in
@@ -59,6 +61,11 @@ int pattern_expand(const struct pattern *template,
  * ('/', '?', '#', '&', '=', '+', ';') and what no URL may hold is encoded. */
 int pattern_expand_url(const struct pattern *template,
                        const struct pattern_values *values, struct buffer *out);
+/* The same with all escapes decoded.  glob: for a pattern of Redis, in which the
+ * values stand for themselves alone. */
+int pattern_expand_text(const struct pattern *template,
+                        const struct pattern_values *values, bool glob,
+                        struct buffer *out);
 /* Appends s in its normal form (RFC 3986 6.2.2.1, 6.2.2.2): escapes of
  * unreserved characters decoded, the digits of others in upper case, a '%'
  * that begins no escape encoded.  The normal form is its own. */

@@ -248,3 +248,12 @@ bool config_route_ambiguous(const struct config *c, struct str host,
     return config_route(c, host, path, NULL) !=
            config_route(c, host, (struct str){other, n}, NULL);
 }
+
+int config_source_path(const struct route *r,
+                       const struct pattern_values *values, struct buffer *out)
+{
+    if (config_source_is_redis(&r->source))
+        return pattern_expand_text(&r->source_path, values,
+                                   r->source.redis == REDIS_PSUBSCRIBE, out);
+    return pattern_expand_url(&r->source_path, values, out);
+}

@@ -48,8 +48,11 @@ void read_proxy(struct loading *l, const struct node *n, void *into)
         return;
     r->proxy = config_find_backend(l->config, text);
     slash = strchr(text, '/');
-    if (r->proxy != NULL)
+    if (r->proxy != NULL) {
+        if (r->proxy->redis)
+            fault_at(l, n, "\"%.80s\" is a Redis, which has no requests", text);
         return;
+    }
     if (slash != NULL && strstr(text, "://") == NULL)
         fault_at(l, n, "a path after the backend is not supported yet; write "
                  "\"%.*s\"", (int)(slash - text), text);
@@ -212,7 +215,11 @@ static void check_source_names(struct loading *l, const struct node *source,
     struct str missing;
 
     if (r->source.path == NULL ||
-        !config_init_pattern(l, source, r->source.path, &r->source_path))
+        !(config_source_is_redis(&r->source)
+              ? config_init_template(l, source, r->source.path,
+                                     &r->source_path)
+              : config_init_pattern(l, source, r->source.path,
+                                    &r->source_path)))
         return;
     if (!pattern_covers(&r->channel, &r->source_path, &missing))
         fault_in(l, source, r->source.type, "%s%.*s%s is not in the channel "
@@ -274,7 +281,8 @@ static bool feeds_same(const struct route *a, const struct route *b)
            text_same(x->subscribe, y->subscribe) &&
            text_same(x->select, y->select) && text_same(x->each, y->each) &&
            text_same(x->cursor, y->cursor) && text_same(x->param, y->param) &&
-           text_same(x->from, y->from) && x->every_ms == y->every_ms &&
+           text_same(x->from, y->from) && x->redis == y->redis &&
+           text_same(x->field, y->field) && x->every_ms == y->every_ms &&
            x->wait_ms == y->wait_ms && x->stale_ms == y->stale_ms &&
            text_same(x->transform.event, y->transform.event) &&
            text_same(x->transform.id, y->transform.id) &&

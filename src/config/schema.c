@@ -104,7 +104,8 @@ static const char shared[] =
     " \"rate\": {\"type\": \"string\","
     "   \"pattern\": \"^[0-9]+/(s|m|h|d)$\"},"
     " \"address\": {\"type\": \"string\", \"pattern\": \":[0-9]+$\"},"
-    " \"server\": {\"type\": \"string\", \"pattern\": \"^https?://[^/]+/?$\"},"
+    " \"server\": {\"type\": \"string\", \"pattern\":"
+    "   \"^(https?://[^/]+/?|redis://.+|redis[+]unix://.+)$\"},"
     " \"servers\": {\"type\": \"array\", \"minItems\": 1,"
     "   \"items\": {\"$ref\": \"#/$defs/server\"}},"
     " \"origins\": {\"anyOf\": [{\"type\": \"string\"},"
@@ -116,7 +117,9 @@ static const char route_kinds[] =
     "[{\"required\": [\"proxy\"]}, {\"required\": [\"source\"]}]";
 static const char source_kinds[] =
     "[{\"required\": [\"publish\"]}, {\"required\": [\"sse\"]},"
-    " {\"required\": [\"ndjson\"]}]";
+    " {\"required\": [\"ndjson\"]}, {\"required\": [\"websocket\"]},"
+    " {\"required\": [\"poll\"]}, {\"required\": [\"longpoll\"]},"
+    " {\"required\": [\"redis\"]}]";
 
 void config_schema(FILE *out)
 {

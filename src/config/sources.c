@@ -6,23 +6,18 @@
 #include "wire/pointer.h"
 
 static const char *const source_names[] = {"publish", "sse", "ndjson",
-                                           "websocket", "poll", "longpoll"};
-static const char *const later_sources[] = {"redis"};
+                                           "websocket", "poll", "longpoll",
+                                           "redis"};
+#define SOURCE_NAMES_N (sizeof(source_names) / sizeof(*source_names))
 
-static bool is_source_name(const char *name)
+/* The name as text that outlives the file, or NULL: those built in, and those
+ * of the modules that the file loads. */
+static const char *source_name(const struct config *c, const char *name)
 {
-    for (size_t i = 0; i < sizeof(source_names) / sizeof(*source_names); i++)
+    for (size_t i = 0; i < SOURCE_NAMES_N; i++)
         if (strcmp(source_names[i], name) == 0)
-            return true;
-    return false;
-}
-
-static bool is_later_source(const char *name)
-{
-    for (size_t i = 0; i < sizeof(later_sources) / sizeof(*later_sources); i++)
-        if (strcmp(later_sources[i], name) == 0)
-            return true;
-    return false;
+            return source_names[i];
+    return config_module_source(c, name);
 }
 
 static void read_source_name(struct loading *l, const struct node *n,
@@ -32,32 +27,29 @@ static void read_source_name(struct loading *l, const struct node *n,
 
     if (strcmp(text, "publish") == 0)
         r->source.type = "publish";
-    else if (is_later_source(text))
-        fault_at(l, n, "source \"%s\" is not supported yet", text);
-    else if (is_source_name(text))
+    else if (strcmp(text, "redis") == 0)
+        fault_at(l, n, "\"redis\" needs to be told what to read; write "
+                 "{\"redis\": \"BACKEND\", \"subscribe\": \"CHANNEL\"}");
+    else if (source_name(l->config, text) != NULL)
         fault_at(l, n, "\"%s\" needs to be told what to read; write "
                  "{\"%s\": \"BACKEND/PATH\"}", text, text);
     else
         fault_choice(l, n, "unknown source", text, "allowed", source_names,
-                     sizeof(source_names) / sizeof(*source_names));
-}
-
-/* The key as text that outlives the file. */
-static const char *source_type_name(const char *key)
-{
-    for (size_t i = 0; i < sizeof(source_names) / sizeof(*source_names); i++)
-        if (strcmp(source_names[i], key) == 0)
-            return source_names[i];
-    return NULL;
+                     SOURCE_NAMES_N);
 }
 
 void read_subscribe(struct loading *l, const struct node *n, void *into)
 {
-    const char *text = expect_text(l, n, "\"{\\\"op\\\": \\\"subscribe\\\"}\"");
+    const char *text;
     struct route *r = into;
 
+    if (node_get(n->parent, "redis") != NULL) {
+        config_read_redis_channel(l, n, r);
+        return;
+    }
+    text = expect_text(l, n, "\"{\\\"op\\\": \\\"subscribe\\\"}\"");
     if (node_get(n->parent, "websocket") == NULL)
-        fault_at(l, n, "goes with \"websocket\" only");
+        fault_at(l, n, "goes with \"websocket\" and \"redis\" only");
     else if (text != NULL)
         r->source.subscribe = copy_text(l, text);
 }
@@ -150,6 +142,10 @@ void read_param(struct loading *l, const struct node *n, void *into)
 
 void read_from(struct loading *l, const struct node *n, void *into)
 {
+    if (node_get(n->parent, "stream") != NULL) {
+        config_read_redis_id(l, n, into);
+        return;
+    }
     ((struct route *)into)->source.from = read_word(l, n, "\"now\"");
 }
 
@@ -202,6 +198,8 @@ bool config_read_url(struct loading *l, const struct node *n,
     *backend = config_find_backend(l->config, name);
     if (*backend == NULL)
         fault_backend(l, n, name);
+    else if ((*backend)->redis)
+        fault_at(l, n, "\"%s\" is a Redis, which is read by \"redis\"", name);
     if (*text == '?')
         fault_at(l, n, "has no path before its query; write \"%.80s/%.80s\"",
                  *backend == NULL ? "BACKEND" : (*backend)->name, text);
@@ -213,31 +211,38 @@ void read_source_url(struct loading *l, const struct node *n, void *into)
 {
     struct source_settings *source = &((struct route *)into)->source;
 
-    source->type = source_type_name(n->key);
+    source->type = source_name(l->config, n->key);
     config_read_url(l, n, &source->backend, &source->path);
+}
+
+/* The keys of a module's source: table-less, as only its URL is its own. */
+static void read_module_sources(struct loading *l, const struct node *n,
+                                struct route *r)
+{
+    for (const struct node *k = n->first; k != NULL; k = k->next)
+        if (strcmp(k->key, "redis") != 0 &&
+            config_module_source(l->config, k->key) != NULL)
+            read_source_url(l, k, r);
 }
 
 static void check_source_keys(struct loading *l, const struct node *n)
 {
     const struct node *kind = NULL;
 
-    for (size_t i = 0; i < sizeof(source_names) / sizeof(*source_names); i++) {
-        const struct node *k = node_get(n, source_names[i]);
-
-        if (k != NULL && kind != NULL)
+    for (const struct node *k = n->first; k != NULL; k = k->next) {
+        if (source_name(l->config, k->key) == NULL)
+            continue;
+        if (kind != NULL)
             fault_at(l, k, "is a second source; \"%s\" is there already",
                      kind->key);
         kind = kind == NULL ? k : kind;
     }
-    for (size_t i = 0; i < sizeof(later_sources) / sizeof(*later_sources); i++)
-        if (node_get(n, later_sources[i]) != NULL)
-            return; /* told already */
     if (kind == NULL)
         fault_at(l, n, "needs one of \"sse\", \"ndjson\", \"websocket\", "
-                 "\"poll\", \"longpoll\" or \"publish\"");
+                 "\"poll\", \"longpoll\", \"redis\" or \"publish\"");
     else if (strcmp(kind->key, "publish") == 0)
         for (const struct node *k = n->first; k != NULL; k = k->next)
-            if (k != kind && !is_source_name(k->key))
+            if (source_name(l->config, k->key) == NULL)
                 fault_at(l, k, "does not go with \"publish\"");
 }
 
@@ -264,7 +269,10 @@ void read_source(struct loading *l, const struct node *n, void *into)
                 "\"publish\""))
         return;
     keys_read(l, n, SCOPE_source, r);
+    read_module_sources(l, n, r);
     check_source_keys(l, n);
+    if (config_source_is_redis(&r->source))
+        config_check_redis(l, n, r);
     preset_longpoll(l, n, r);
     if (r->source.backoff_min_ms > r->source.backoff_max_ms)
         fault_in(l, n, "backoff", "min is longer than max");

@@ -22,6 +22,7 @@ enum receive_to {
     RECEIVE_OTHER,   /* another one */
     RECEIVE_POST,    /* the backend, one request each */
 };
+enum redis_what { REDIS_SUBSCRIBE, REDIS_PSUBSCRIBE, REDIS_STREAM };
 enum source_when { WHEN_NEEDED, WHEN_ALWAYS };
 enum source_per { PER_CHANNEL, PER_CLIENT };
 enum source_redirects { REDIRECTS_SAME, REDIRECTS_ANY, REDIRECTS_NONE };
@@ -89,7 +90,8 @@ struct source_settings {
     const char *type;          /* "publish", "sse", and so on */
     const struct backend *backend; /* NULL for publish */
     const char *path;          /* template of the URL's path and query, with
-                                * {name} parts; begins with '/' */
+                                * {name} parts; begins with '/'.  Of redis: of
+                                * the channel, pattern or key */
     const char *subscribe;     /* first message of a WebSocket, or NULL */
     uint64_t every_ms;         /* poll; 0: as the backend says */
     const char *select;        /* poll, longpoll: JSON Pointer, or NULL */
@@ -108,6 +110,8 @@ struct source_settings {
                                 * requests have the same passed fields */
     enum source_redirects redirects; /* to which servers it may be sent */
     struct transform_settings transform;
+    enum redis_what redis;
+    const char *field;         /* redis: an entry's that is the data, or NULL */
     enum source_when when;
     uint64_t linger_ms;        /* stays open after the last reader */
     uint64_t idle_ms;          /* silence upstream before reconnecting; 0: never */

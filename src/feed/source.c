@@ -11,6 +11,7 @@
 #include "base/jitter.h"
 #include "base/logging.h"
 #include "base/meter.h"
+#include "feed/loader.h"
 #include "hub/channel.h"
 #include "hub/message.h"
 #include "net/tls.h"
@@ -111,6 +112,24 @@ struct str source_passed(const struct source *s)
 const char *source_label(const struct source *s)
 {
     return s->label;
+}
+
+const char *source_server(const struct source *s, uint16_t *port)
+{
+    const struct backend_server *at = backend_pick(s->settings->backend);
+
+    *port = at->port;
+    return at->host;
+}
+
+size_t source_message_max(const struct source *s)
+{
+    return s->settings->message_bytes;
+}
+
+struct event_base *source_event_base(void)
+{
+    return worker_self()->base;
 }
 
 /* ---- when it runs ---------------------------------------------------------- */
@@ -338,7 +357,7 @@ static const struct source_type *find_type(const char *name)
     for (const struct source_type *const *t = known_types; *t != NULL; t++)
         if (strcmp((*t)->name, name) == 0)
             return *t;
-    return NULL;
+    return loader_source(name);
 }
 
 static unsigned pick_worker(const char *name)
@@ -479,10 +498,13 @@ static bool servers_same(const struct backend *a, const struct backend *b)
     for (unsigned i = 0; i < a->server_count; i++)
         if (a->servers[i].port != b->servers[i].port ||
             strcmp(a->servers[i].host, b->servers[i].host) != 0 ||
+            !text_same(a->servers[i].user, b->servers[i].user) ||
+            !text_same(a->servers[i].password, b->servers[i].password) ||
+            a->servers[i].db != b->servers[i].db ||
             strcmp(tls_server_id(a->servers[i].tls),
                    tls_server_id(b->servers[i].tls)) != 0)
             return false;
-    return true;
+    return text_same(a->password, b->password);
 }
 
 /* The same stream, wherever its servers are now: what was had of it counts. */
@@ -505,6 +527,7 @@ static bool needs_restart(const struct source_settings *a,
            !text_same(a->select, b->select) || !text_same(a->each, b->each) ||
            !text_same(a->cursor, b->cursor) ||
            !text_same(a->param, b->param) || a->every_ms != b->every_ms ||
+           a->redis != b->redis || !text_same(a->field, b->field) ||
            !text_same(a->fields, b->fields) ||
            a->message_bytes != b->message_bytes;
 }

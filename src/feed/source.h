@@ -10,60 +10,21 @@
 #include "base/snapshot.h"
 #include "base/strings.h"
 #include "feed/settings.h"
+#include "penstock/module.h"
 
 struct buffer;
 struct channel;
-struct message_parts;
-struct source;
 struct worker;
 
-/* One const struct per type.  Everything is called on the source's worker. */
-struct source_type {
-    const char *name;  /* as written in the config file */
-    size_t state_size; /* private octets per source, zeroed; source_state() */
-    /* Begins to connect.  It may call source_failed() later, not from inside.
-     * 0 or -errno, which counts as a failure. */
-    int (*start)(struct source *s);
-    /* Ends it: no call to the core may follow. */
-    void (*stop)(struct source *s);
-    /* The source is about to go for good: frees what state holds. */
-    void (*fini)(struct source *s);
-};
+/* ---- for source types: penstock/module.h, and for those built in ----------- */
 
-/* ---- for source types ------------------------------------------------------ */
-
-void *source_state(struct source *s);
 const struct source_settings *source_settings(const struct source *s);
-/* Path and query of the upstream URL, beginning with '/'. */
-struct str source_path(const struct source *s);
 /* Fields that its clients' requests had, "Name: value\r\n"..., for its own:
  * secret. */
 struct str source_passed(const struct source *s);
-/* "channel=NAME source=TYPE", for log lines. */
-const char *source_label(const struct source *s);
-
-/* Appends a message.  upstream_id is what the backend gave it, and no other
- * (absent: none): after a reconnect a message with an id, type and data that were seen shortly before
- * is dropped as a repeat.  0 or -errno. */
-int source_emit(struct source *s, const struct message_parts *parts,
-                struct str upstream_id);
-/* Appends what source_emit() has gathered: at the end of a read, so that what
- * came together is appended together. */
-void source_flush(struct source *s);
-/* The backend answered as it should: a stream is open.  resumes: it was told
- * from where to go on.  Otherwise, from the second time on, messages may be
- * missing, and readers are told so with the next one. */
-void source_opened(struct source *s, bool resumes);
-/* The backend has answered one of many questions: the same, and what has been
- * gathered is appended. */
+/* The backend has answered one of many questions: it is open, and what has
+ * been gathered is appended. */
 void source_answered(struct source *s);
-/* The stream ended or never began.  The core calls stop(), and start() again
- * after a while: retry_ms (0: no wish) is what the backend asked for.  why is
- * borrowed until it returns, and is shown to people. */
-void source_failed(struct source *s, const char *why, uint64_t retry_ms);
-/* The backend says that there will be no more (204): the channel is over, and
- * the backend is not asked again until a new reader comes. */
-void source_over(struct source *s, const char *why);
 
 /* ---- for the core's users -------------------------------------------------- */
 

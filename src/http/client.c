@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/logging.h"
@@ -512,16 +513,17 @@ static void keep_alive(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 }
 
-static bool try_address(struct client *c, const struct evutil_addrinfo *a)
+static bool try_address(struct client *c, const struct sockaddr *address,
+                        socklen_t len)
 {
-    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                    0);
+    int fd = socket(address->sa_family,
+                    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct link *l;
 
     if (fd < 0)
         return false;
     l = calloc(1, sizeof(*l));
-    if (l == NULL || (connect(fd, a->ai_addr, a->ai_addrlen) < 0 &&
+    if (l == NULL || (connect(fd, address, len) < 0 &&
                       errno != EINPROGRESS)) {
         free(l);
         close(fd);
@@ -541,7 +543,7 @@ static void try_next_address(struct client *c)
         const struct evutil_addrinfo *a = c->next_address;
 
         c->next_address = a->ai_next;
-        if (try_address(c, a))
+        if (try_address(c, a->ai_addr, a->ai_addrlen))
             return;
         c->slow = false;
     }
@@ -588,6 +590,18 @@ static bool is_localhost(const char *host)
     return str_eq_nocase(str_of(host), STR("localhost"));
 }
 
+static void try_path(struct client *c, const char *path)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+
+    if (strlen(path) < sizeof(at.sun_path)) {
+        strcpy(at.sun_path, path);
+        if (try_address(c, (struct sockaddr *)&at, sizeof(at)))
+            return;
+    }
+    fail(c, CLIENT_REFUSED, "no connection to the server");
+}
+
 static void resolve(struct client *c, const char *host, const char *port)
 {
     struct evutil_addrinfo hints = {
@@ -598,6 +612,10 @@ static void resolve(struct client *c, const char *host, const char *port)
     struct evdns_base *dns;
     struct evdns_getaddrinfo_request *request;
 
+    if (*host == '/') {
+        try_path(c, host);
+        return;
+    }
     if (evutil_getaddrinfo(is_localhost(host) ? NULL : host, port, &hints,
                            &c->addresses) == 0) {
         c->next_address = c->addresses;
@@ -667,6 +685,11 @@ void client_expect(struct client *c, bool is_head, bool upgrade)
         parser_expect_no_body(c->parser);
     if (upgrade)
         parser_expect_upgrade(c->parser);
+}
+
+void client_expect_raw(struct client *c)
+{
+    c->upgraded = true;
 }
 
 void client_send(struct client *c, const void *data, size_t len)

@@ -37,7 +37,7 @@ struct client_ops {
     void (*end)(struct client *c, bool reusable);
     /* What was kept has gone out. May be NULL. */
     void (*drained)(struct client *c);
-    /* Octets after a 101 answer. */
+    /* Octets after a 101 answer, or after client_expect_raw(). */
     void (*raw)(struct client *c, char *data, size_t len);
     /* The other end sends no more, after a 101.  May be NULL: failed. */
     void (*raw_end)(struct client *c);
@@ -49,8 +49,9 @@ struct client_ops {
 
 /* Begins to connect, trying each address of host in turn (RFC 8305 without
  * the race), each for connect_ms at most, with the handshake where tls is not
- * NULL, and before that the resolver, which is asked each time.  failed() is
- * never called from inside.  NULL when out of memory. */
+ * NULL, and before that the resolver, which is asked each time.  A host that
+ * begins with '/' is a Unix socket's path.  failed() is never called from
+ * inside.  NULL when out of memory. */
 struct client *client_connect(const char *host, uint16_t port,
                               struct tls_server *tls, uint64_t connect_ms,
                               const struct client_ops *ops, void *arg);
@@ -61,6 +62,8 @@ void *client_arg(const struct client *c);
 
 /* A request begins: what kind of answer may come. */
 void client_expect(struct client *c, bool is_head, bool upgrade);
+/* The server speaks no HTTP: all that comes is raw. */
+void client_expect_raw(struct client *c);
 /* Sends octets, keeping what the socket does not take; before the connection
  * stands all is kept. */
 void client_send(struct client *c, const void *data, size_t len);

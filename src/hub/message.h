@@ -75,12 +75,6 @@ struct message {
     char data[];                         /* (i) then type and content type */
 };
 
-/* What a source knows of a message; absent slices get defaults: type
- * "message", content type by kind. */
-struct message_parts {
-    struct str data, type, content_type;
-};
-
 /* Copies the parts.  Returns it with one reference, the caller's, or NULL when
  * out of memory.  Any thread. */
 struct message *message_new(const struct message_parts *parts);

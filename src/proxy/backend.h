@@ -13,10 +13,14 @@ struct tls_context;
 struct tls_server;
 
 struct backend_server {
-    char *host; /* a name or an address, without brackets */
+    char *host; /* a name or an address, without brackets; or, with a '/' at
+                 * its beginning, a Unix socket's path */
     uint16_t port;
     bool https;
     struct tls_server *tls; /* NULL: plain */
+    bool redis;
+    char *user, *password; /* of a Redis: or NULL */
+    unsigned db;
 };
 
 /* Settings; they never change.  Those who are given one use it no longer than
@@ -30,6 +34,9 @@ struct backend {
         char *ca, *name, *cert, *key; /* as in the file; NULL: not there */
         struct tls_context *context;  /* NULL: no TLS at all */
     } tls;
+    bool redis;            /* that is what its servers speak, and no HTTP */
+    char *password;        /* of a Redis: from a file, or NULL */
+    uint64_t ping_ms;      /* of a Redis: how long it may be silent */
     uint64_t connect_ms;   /* until the connection stands: 502 after */
     uint64_t response_ms;  /* until the answer's head: 504 after */
     uint64_t idle_ms;      /* of a connection in the pool; 0: none is kept */

@@ -55,10 +55,8 @@ static int open_channel(struct exchange *x, const struct route *home,
                         struct feed_channel *out)
 {
     struct history_bounds bounds = apply_bounds(home);
-    int rc = 0;
+    int rc = config_source_path(home, values, &out->source_path);
 
-    if (home->source.path != NULL)
-        rc = pattern_expand_url(&home->source_path, values, &out->source_path);
     if (rc == 0)
         rc = hub_channel(&server_part(x)->server->hub, name, &bounds,
                          &out->channel);

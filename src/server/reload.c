@@ -127,7 +127,7 @@ static const struct source_settings *plan_source(void *arg, struct channel *c,
                                                     &values);
 
     if (r == NULL || r->source.path == NULL ||
-        pattern_expand_url(&r->source_path, &values, path) < 0)
+        config_source_path(r, &values, path) < 0)
         return NULL;
     return &r->source;
 }

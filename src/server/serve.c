@@ -476,7 +476,7 @@ static int say_request(const struct http_message *m, const struct route *r,
 {
     int rc = r->source.path == NULL
                  ? 0
-                 : pattern_expand_url(&r->source_path, values, &s->path);
+                 : config_source_path(r, values, &s->path);
 
     if (r->source.pass != NULL)
         passed_collect(&s->passed, &m->headers, r->source.pass);

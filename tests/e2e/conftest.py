@@ -20,6 +20,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "node: needs node and its packages")
     config.addinivalue_line("markers", "chromium: needs Chromium and node")
     config.addinivalue_line("markers", "nginx: needs nginx")
+    config.addinivalue_line("markers", "redis: needs redis-server")
+    config.addinivalue_line("markers", "haproxy: needs HAProxy")
     config.addinivalue_line("markers", "load: needs the programs of tests/load")
     config.addinivalue_line("markers", "alone: measures, or loads the machine")
     config.addinivalue_line("markers", "plain: of more than penstock: not run "
@@ -32,6 +34,8 @@ def pytest_runtest_setup(item):
     for name, there in (("node", programs.have_node),
                         ("chromium", programs.have_chromium),
                         ("nginx", servers.have_nginx),
+                        ("redis", servers.have_redis),
+                        ("haproxy", servers.have_haproxy),
                         ("load", load.have_load)):
         if item.get_closest_marker(name) and not there():
             skip = pytest.fail if os.environ.get("PENSTOCK_NO_SKIP") else pytest.skip

@@ -471,14 +471,32 @@ static const struct broken {
     /* Sources. */
     {ROUTE("\"path\": \"/a\", \"source\": \"publsh\""),
      "f.json:2: routes[0].source: unknown source \"publsh\"; allowed: publish, "
-     "sse, ndjson, websocket, poll, longpoll.  Did you mean \"publish\"?\n"},
+     "sse, ndjson, websocket, poll, longpoll, redis.  Did you mean \"publish\"?\n"},
     {ROUTE("\"path\": \"/a\", \"source\": \"redis\""),
-     "f.json:2: routes[0].source: source \"redis\" is not supported yet\n"},
+     "f.json:2: routes[0].source: \"redis\" needs to be told what to read; write "
+     "{\"redis\": \"BACKEND\", \"subscribe\": \"CHANNEL\"}\n"},
     {ROUTE("\"path\": \"/a\", \"source\": \"sse\""),
      "f.json:2: routes[0].source: \"sse\" needs to be told what to read; write "
      "{\"sse\": \"BACKEND/PATH\"}\n"},
-    {SOURCE("\"redis\": \"app/x\""),
-     "f.json:2: routes[0].source.redis: is not supported yet\n"},
+    {SOURCE("\"redis\": \"app\", \"stream\": \"x\""),
+     "f.json:2: routes[0].source.redis: needs a module; write \"modules\": "
+     "[\"redis\"] at the top\n"
+     "f.json:2: routes[0].source.redis: \"app\" is no Redis; a backend that is "
+     "has a URL such as \"redis://127.0.0.1:6379\"\n"},
+    {SOURCE("\"redis\": \"app\""),
+     "f.json:2: routes[0].source.redis: needs a module; write \"modules\": "
+     "[\"redis\"] at the top\n"
+     "f.json:2: routes[0].source.redis: \"app\" is no Redis; a backend that is "
+     "has a URL such as \"redis://127.0.0.1:6379\"\n"
+     "f.json:2: routes[0].source: needs one of \"subscribe\", \"psubscribe\" "
+     "and \"stream\" beside \"redis\"\n"},
+    {SOURCE("\"sse\": \"app/x\", \"stream\": \"x\""),
+     "f.json:2: routes[0].source.stream: goes with \"redis\" only\n"},
+    {SOURCE("\"sse\": \"app/x\", \"field\": \"x\""),
+     "f.json:2: routes[0].source.field: goes with \"stream\" only\n"},
+    {SOURCE("\"sse\": \"app/x\", \"subscribe\": \"x\""),
+     "f.json:2: routes[0].source.subscribe: goes with \"websocket\" and "
+     "\"redis\" only\n"},
     {SOURCE("\"sse\": \"app/x\", \"select\": \"/a\""),
      "f.json:2: routes[0].source.select: goes with \"poll\" and \"longpoll\" "
      "only\n"},
@@ -495,7 +513,7 @@ static const struct broken {
      "name\n"},
     {SOURCE("\"when\": \"needed\""),
      "f.json:2: routes[0].source: needs one of \"sse\", \"ndjson\", "
-     "\"websocket\", \"poll\", \"longpoll\" or \"publish\"\n"},
+     "\"websocket\", \"poll\", \"longpoll\", \"redis\" or \"publish\"\n"},
     {SOURCE("\"sse\": \"app/x\", \"ndjson\": \"app/x\""),
      "f.json:2: routes[0].source.ndjson: is a second source; \"sse\" is there "
      "already\n"},
@@ -549,7 +567,7 @@ static void all_faults_are_told_at_once_in_the_order_of_lines(void **state)
                   "f.json:5: listen: must be a string; write \":5\" for every "
                   "interface, or \"127.0.0.1:5\"\n"
                   "f.json:6: x: unknown key \"x\"; allowed: $schema, listen, "
-                  "admin, workers, client, log, limits, backends, routes\n");
+                  "admin, workers, client, log, limits, modules, backends, routes\n");
 }
 
 static void a_fault_is_one_line_whatever_the_file_holds(void **state)
@@ -557,7 +575,7 @@ static void a_fault_is_one_line_whatever_the_file_holds(void **state)
     assert_errors(TOP("\"a\\nb\": 1, \"log\": {\"level\": \"\\n\\u001b[1m\"}"),
                   "f.json:2: [\"a?b\"]: unknown key \"a?b\"; allowed: "
                   "$schema, listen, admin, workers, client, log, limits, "
-                  "backends, routes\n"
+                  "modules, backends, routes\n"
                   "f.json:2: log.level: unknown value \"??[1m\"; allowed: "
                   "error, warn, info, debug\n");
 }

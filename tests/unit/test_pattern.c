@@ -264,6 +264,34 @@ static void a_value_cannot_add_to_a_url(void **state)
                    "/x/a%0D%0Ab%20%80");
 }
 
+static void assert_text(const char *template, const char *value, bool glob,
+                        const char *expected)
+{
+    struct pattern_values v = {{STR("s")}, {str_of(value)}, 1};
+    struct buffer out = {0};
+    struct pattern p;
+    const char *why;
+
+    assert_int_equal(pattern_init_text(&p, template, &why), 0);
+    assert_int_equal(pattern_expand_text(&p, &v, glob, &out), 0);
+    buffer_append_byte(&out, '\0');
+    assert_string_equal(out.data, expected);
+    buffer_fini(&out);
+    pattern_fini(&p);
+}
+
+static void text_that_is_no_path_is_decoded(void **state)
+{
+    assert_text("prices:{s}", "a%20b%2Fc", false, "prices:a b/c");
+    assert_text("*{s}:*/*", "%41*", false, "*A*:*/*");
+}
+
+static void a_value_matches_itself_alone_in_a_glob(void **state)
+{
+    assert_text("{s}:*", "*", true, "\\*:*");
+    assert_text("{s}:*", "a%5B%3F%5D%5C", true, "a\\[\\?\\]\\\\:*");
+}
+
 static void a_name_without_a_value_is_an_error(void **state)
 {
     struct pattern p = make("q/{t}");
@@ -293,6 +321,8 @@ int main(void)
         cmocka_unit_test(values_are_filled_in_in_normal_form),
         cmocka_unit_test(a_stray_percent_cannot_become_an_escape),
         cmocka_unit_test(a_value_cannot_add_to_a_url),
+        cmocka_unit_test(text_that_is_no_path_is_decoded),
+        cmocka_unit_test(a_value_matches_itself_alone_in_a_glob),
         cmocka_unit_test(a_name_without_a_value_is_an_error),
     };
 
