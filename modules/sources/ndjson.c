@@ -1,5 +1,6 @@
 /* ndjson.c - the source "ndjson": a backend's stream of JSON values, one to a
- * line, or a JSON text sequence.  It has no ids, so what was sent while we were away is not had. */
+ * line, or a JSON text sequence.  It has no ids, so what was sent while we were
+ * away is not had. */
 #include <stdlib.h>
 
 #include "base/logging.h"
@@ -44,15 +45,15 @@ static const char sequence[] = "application/json-seq";
 
 static void begin(struct upstream *u)
 {
-    ndjson_parser_restart(&((struct ndjson_source *)u)->parser);
+    struct ndjson_parser *p = &((struct ndjson_source *)u)->parser;
+
+    ndjson_parser_restart(p);
+    p->sequence = u->type == sequence;
 }
 
 static int data(struct upstream *u, const char *bytes, size_t len)
 {
-    struct ndjson_parser *p = &((struct ndjson_source *)u)->parser;
-
-    return u->type == sequence ? ndjson_parser_feed_sequence(p, bytes, len)
-                               : ndjson_parser_feed(p, bytes, len);
+    return ndjson_parser_feed(&((struct ndjson_source *)u)->parser, bytes, len);
 }
 
 /* A whole value may stand at the end without its line end. */

@@ -5,6 +5,7 @@
 #include "wire/json.h"
 
 #define KEEP_BYTES 65536 /* of memory between lines */
+#define RS         0x1e  /* begins a text of a sequence */
 
 void ndjson_parser_init(struct ndjson_parser *p,
                         const struct ndjson_parser_ops *ops, void *arg,
@@ -70,6 +71,13 @@ static bool is_container(struct str s)
     return s.n > 0 && (s.p[0] == '{' || s.p[0] == '[');
 }
 
+/* Whether the n octets that end s may be the first ones of a longer value, which
+ * the next text of a sequence cut off: RFC 7464 2.4. */
+static bool may_be_cut(const struct ndjson_parser *p, struct str s, size_t n)
+{
+    return p->sequence && n == s.n && !is_container(s) && s.p[0] != '"';
+}
+
 /* The values of a line that is all there, or of its end.  A number or a word
  * waits for its line to end, so it is the line that the limit holds for:
  * what passes must not depend on where reads were cut. */
@@ -80,8 +88,8 @@ static int take_values(struct ndjson_parser *p, struct str s)
         size_t held = is_container(s) ? (size_t)n : s.n;
         int rc;
 
-        if (n <= 0) {
-            report(p, n == 0 ? "incomplete JSON" : "not JSON", s);
+        if (n <= 0 || may_be_cut(p, s, (size_t)n)) {
+            report(p, n < 0 ? "not JSON" : "incomplete JSON", s);
             return 0;
         }
         if (held > p->limit_bytes) {
@@ -145,7 +153,7 @@ static int begin_part(struct ndjson_parser *p, struct str s)
         ssize_t n = json_value_length(s);
         int rc;
 
-        if (n == 0)
+        if (n <= 0)
             track(p, s, &closed);
         if (n <= 0 || (size_t)n > p->limit_bytes)
             break;
@@ -227,6 +235,29 @@ static int end_line(struct ndjson_parser *p, struct str s)
     return 0;
 }
 
+/* In a sequence an LF ends what is no open container, and RS all there is. */
+static int end_text(struct ndjson_parser *p, struct str s, char separator)
+{
+    int rc;
+
+    if (separator == '\n')
+        s.n++;
+    rc = take_part(p, s);
+    if (rc != 0 || (separator == '\n' && (p->depth > 0 || p->oversize)))
+        return rc;
+    return end_line(p, STR(""));
+}
+
+static const char *find_separator(const struct ndjson_parser *p, struct str s)
+{
+    const char *lf = memchr(s.p, '\n', s.n), *rs;
+
+    if (!p->sequence)
+        return lf;
+    rs = memchr(s.p, RS, lf == NULL ? s.n : (size_t)(lf - s.p));
+    return rs != NULL ? rs : lf;
+}
+
 int ndjson_parser_feed(struct ndjson_parser *p, const char *data, size_t len)
 {
     struct str rest = {data, len};
@@ -234,49 +265,20 @@ int ndjson_parser_feed(struct ndjson_parser *p, const char *data, size_t len)
     if (p->line.failed) /* what follows would be misread */
         return -ENOMEM;
     while (rest.n > 0) {
-        const char *lf = memchr(rest.p, '\n', rest.n);
+        const char *end = find_separator(p, rest);
         struct str line = {rest.p, 0};
         int rc;
 
-        if (lf == NULL)
+        if (end == NULL)
             return take_part(p, rest);
-        line.n = (size_t)(lf - rest.p);
-        rest.p = lf + 1;
+        line.n = (size_t)(end - rest.p);
+        rest.p = end + 1;
         rest.n -= line.n + 1;
-        rc = end_line(p, line);
+        rc = p->sequence ? end_text(p, line, *end) : end_line(p, line);
         if (rc != 0)
             return rc;
     }
     return 0;
-}
-
-/* Where an RS or LF is, from at on; len if there is none. */
-static size_t find_separator(const char *data, size_t at, size_t len)
-{
-    while (at < len && data[at] != NDJSON_RS && data[at] != '\n')
-        at++;
-    return at;
-}
-
-int ndjson_parser_feed_sequence(struct ndjson_parser *p, const char *data,
-                                size_t len)
-{
-    size_t at = 0;
-    int rc = 0;
-
-    while (rc == 0 && at < len) {
-        size_t end = find_separator(data, at, len);
-
-        if (end > at)
-            rc = ndjson_parser_feed(p, data + at, end - at);
-        if (rc == 0 && end < len) {
-            bool inside = data[end] == '\n' && p->depth > 0;
-
-            rc = ndjson_parser_feed(p, inside ? " " : "\n", 1);
-        }
-        at = end + 1;
-    }
-    return rc;
 }
 
 int ndjson_parser_end(struct ndjson_parser *p)

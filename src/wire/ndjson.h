@@ -9,7 +9,6 @@
 #include "base/buffer.h"
 
 #define NDJSON_BAD_BYTES 64
-#define NDJSON_RS 0x1e /* begins a text of a sequence */
 
 struct ndjson_parser_ops {
     /* The bytes of one value as they came, no white space around them.
@@ -26,6 +25,8 @@ struct ndjson_parser_ops {
 struct ndjson_parser {
     const struct ndjson_parser_ops *ops;
     void *arg;
+    bool sequence;      /* a JSON text sequence (RFC 7464): RS begins each text,
+                         * LFs may stand in it; set before the first octet */
     size_t limit_bytes; /* of one object or array, and of a line that holds
                          * other values */
     struct buffer line; /* an unfinished line, from its first value not yet
@@ -42,10 +43,6 @@ void ndjson_parser_init(struct ndjson_parser *p,
 /* Takes all of data.  0, what ops->value returned, or -ENOMEM (the parser
  * goes on after ndjson_parser_restart). */
 int ndjson_parser_feed(struct ndjson_parser *p, const char *data, size_t len);
-/* The same of a JSON text sequence (RFC 7464): RS begins each text, which may
- * hold LFs. */
-int ndjson_parser_feed_sequence(struct ndjson_parser *p, const char *data,
-                                size_t len);
 /* The stream ended: a complete value without its LF is delivered, half a one
  * is reported as bad.  The parser is then as new. */
 int ndjson_parser_end(struct ndjson_parser *p);

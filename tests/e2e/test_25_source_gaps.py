@@ -155,11 +155,11 @@ def test_a_json_text_sequence_is_read_by_its_media_type(penstock, backend):
     def handler(request, conn):
         conn.start_chunked(200, {"Content-Type": "application/json-seq"})
         conn.chunk('\x1e{"n":\n1}\n\x1e{"n"')
-        conn.chunk(':2}\n')
+        conn.chunk(':2}\n\x1e3\n')
         conn.stream.read_until(b"never", time.monotonic() + 60)
     p = penstock(config(backend(handler), "ndjson"))
     with reader("sse", p, "/n").connect("oldest") as r:
-        assert [m[2] for m in r.read(2)] == ['{"n": 1}', '{"n":2}']
+        assert [m[2] for m in r.read(3)] == ['{"n":\n1}', '{"n":2}', "3"]
 
 
 # --- stale ----------------------------------------------------------------------

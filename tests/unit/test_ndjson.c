@@ -255,23 +255,53 @@ static void run_sequence(struct buffer *seen, struct str input, size_t first,
     struct str piece;
 
     ndjson_parser_init(&p, &ops, seen, LIMIT);
+    p.sequence = true;
     while (next_piece(&input, &piece, &first, step))
-        assert_int_equal(ndjson_parser_feed_sequence(&p, piece.p, piece.n), 0);
+        assert_int_equal(ndjson_parser_feed(&p, piece.p, piece.n), 0);
     assert_int_equal(ndjson_parser_end(&p), 0);
     ndjson_parser_fini(&p);
 }
 
+#define SEQUENCE(literal, want) assert_parses(run_sequence, STR(literal), want)
+
 /* Signs of life stand between, as LF and RS both end something. */
 static void rs_begins_each_text_of_a_sequence(void **state)
 {
-    assert_parses(run_sequence, STR("\x1e{\"n\":1}\n\x1e[\n2\n]\n\x1e" "3\n"),
-                  "alive;{\"n\":1};alive;[ 2 ];alive;3;");
+    SEQUENCE("\x1e{\"n\":1}\n\x1e[2]\n\x1e" "3\n\x1e\"4\"\n",
+             "alive;{\"n\":1};alive;[2];alive;3;alive;\"4\";");
+    SEQUENCE("\x1e{}\x1e[]\x1e", "alive;{};[];");
+}
+
+static void a_text_of_a_sequence_may_be_of_many_lines(void **state)
+{
+    SEQUENCE("\x1e{\n  \"n\": [\r\n1 ]\n}\n\x1e[\n]\n",
+             "alive;{\n  \"n\": [\r\n1 ]\n};alive;[\n];");
 }
 
 static void a_text_cut_off_by_the_next_is_bad(void **state)
 {
-    assert_parses(run_sequence, STR("\x1e{\"n\":\x1e{\"n\":2}\n"),
-                  "alive;bad;{\"n\":2};");
+    SEQUENCE("\x1e{\"n\":\x1e{\"n\":2}\n", "alive;bad;{\"n\":2};");
+    SEQUENCE("\x1e{\n\"n\"\n\x1e{\"n\":2}\n", "alive;bad;{\"n\":2};");
+    SEQUENCE("\x1e{\"n\" x {\n} 1\n\x1e{\"n\":2}\n", "alive;bad;{\"n\":2};");
+    SEQUENCE("\x1e{]}[1\n\x1e{\"n\":2}\n", "alive;bad;alive;{\"n\":2};");
+}
+
+static void what_may_be_half_a_number_is_none(void **state)
+{
+    SEQUENCE("\x1e" "12\x1e" "34\n\x1etrue\x1e\"whole\"\x1e" "5",
+             "alive;bad;34;alive;bad;\"whole\";bad;");
+}
+
+static void the_inside_of_a_text_over_the_limit_is_no_text(void **state)
+{
+    struct buffer input = {0};
+
+    buffer_append_str(&input, STR("\x1e[\n"));
+    for (int i = 0; i < LIMIT; i++)
+        buffer_append_str(&input, STR("{}\n,\n"));
+    buffer_append_str(&input, STR("{}\n]\n\x1e[7]\n"));
+    assert_parses(run_sequence, buffer_str(&input), "alive;bad;[7];");
+    buffer_fini(&input);
 }
 
 int main(void)
@@ -296,7 +326,10 @@ int main(void)
         cmocka_unit_test(restart_forgets_half_a_line),
         cmocka_unit_test(a_callback_may_stop_the_feed),
         cmocka_unit_test(rs_begins_each_text_of_a_sequence),
+        cmocka_unit_test(a_text_of_a_sequence_may_be_of_many_lines),
         cmocka_unit_test(a_text_cut_off_by_the_next_is_bad),
+        cmocka_unit_test(what_may_be_half_a_number_is_none),
+        cmocka_unit_test(the_inside_of_a_text_over_the_limit_is_no_text),
         cmocka_unit_test(running_out_of_memory_is_told),
     };
 
