@@ -68,7 +68,7 @@ class Nginx:
         return self
 
     def answers(self):
-        assert self.process.poll() is None, "nginx has ended"
+        assert self.process.poll() is None, "the server has ended"
         try:
             raw.Client(self.port, timeout=1).close()
         except OSError:
@@ -163,6 +163,35 @@ class Redis:
     @property
     def url(self):
         return f"redis://127.0.0.1:{self.port}"
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class HAProxy:
+    """config with its ports replaced: {"8080": port, ...}."""
+
+    def __init__(self, directory, config, ports):
+        for usual, port in ports.items():
+            config = config.replace(f":{usual}", f":{port}")
+        self.file = pathlib.Path(directory) / "haproxy.cfg"
+        self.file.write_text(config)
+        self.port = ports["8080"]
+
+    def start(self):
+        self.process = subprocess.Popen([HAPROXY, "-db", "-f", str(self.file)],
+                                        stdin=subprocess.DEVNULL)
+        raw.wait_for(self.answers, 20, "haproxy")
+        return self
+
+    answers = Nginx.answers
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
 
     def __enter__(self):
         return self.start()
