@@ -63,6 +63,7 @@ static void route_fini(struct route *r)
     free((char *)r->source.transform.event);
     free((char *)r->source.transform.id);
     free((char *)r->source.transform.data);
+    free((char *)r->source.transform.text);
     free((char *)r->source.select);
     free((char *)r->source.each);
     free((char *)r->source.cursor);

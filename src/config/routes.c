@@ -287,6 +287,7 @@ static bool feeds_same(const struct route *a, const struct route *b)
            text_same(x->transform.event, y->transform.event) &&
            text_same(x->transform.id, y->transform.id) &&
            text_same(x->transform.data, y->transform.data) &&
+           text_same(x->transform.text, y->transform.text) &&
            x->compress == y->compress && x->when == y->when &&
            text_same(x->fields, y->fields) && x->per == y->per &&
            texts_same(x->pass, y->pass) && x->redirects == y->redirects &&

@@ -165,9 +165,10 @@ static const struct {
     {SCOPE_receive, "receive", NULL},
     {SCOPE_presence, "presence", NULL},
     {SCOPE_compress, "compress", NULL},
-    {SCOPE_source, "source", "One of the first three, which says what kind it "
-                             "is."},
-    {SCOPE_transform, "transform", NULL},
+    {SCOPE_source, "source", "One of publish, sse, ndjson, websocket, poll, "
+                             "longpoll and redis says what kind it is."},
+    {SCOPE_transform, "transform", "What a message lacks of these stays as it "
+                                   "came, and is counted."},
     {SCOPE_backoff, "backoff", NULL},
 };
 

@@ -102,9 +102,12 @@ void read_transform(struct loading *l, const struct node *n, void *into)
     struct transform_settings *t = &((struct route *)into)->source.transform;
     const char **field = strcmp(n->key, "event") == 0 ? &t->event
                          : strcmp(n->key, "id") == 0  ? &t->id
-                                                      : &t->data;
+                         : strcmp(n->key, "data") == 0 ? &t->data
+                                                       : &t->text;
 
     *field = read_pointer(l, n);
+    if (t->data != NULL && t->text != NULL)
+        fault_at(l, n, "does not go with \"data\"");
 }
 
 /* Text of a long poll that is one word of a URL or a field. */

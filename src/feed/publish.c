@@ -13,8 +13,7 @@
 #include "wire/ndjson.h"
 #include "wire/sse.h"
 
-#define BATCH_MAX 64  /* messages appended together */
-#define TYPE_MAX  255 /* octets of an event type */
+#define BATCH_MAX 64 /* messages appended together */
 
 enum publish_form { PUBLISH_ONE, PUBLISH_NDJSON, PUBLISH_SSE };
 
@@ -207,7 +206,8 @@ static void on_body(struct exchange *x, const char *data, size_t len)
 /* NULL, or what is wrong with the fields that describe the message. */
 static const char *judge(struct str type, struct str key)
 {
-    if (type.n > TYPE_MAX || !str_utf8_valid(type) || !sse_field_ok(type))
+    if (type.n > MESSAGE_TYPE_MAX || !str_utf8_valid(type) ||
+        !sse_field_ok(type))
         return "Penstock-Event is at most 255 octets of UTF-8";
     if (key.n > IDEMPOTENCY_KEY_MAX)
         return "Idempotency-Key is at most 255 octets";

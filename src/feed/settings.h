@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include "base/rate.h"
-#include "feed/transform.h"
 #include "wire/deflate.h"
 
 struct backend;
@@ -84,6 +83,13 @@ struct reader_settings {
     struct deflate_settings compress;
     char **origins;            /* allowed Origin values for WebSocket, NULL-ended;
                                 * NULL: the same host only; "*": any */
+};
+
+/* JSON Pointers into a message; NULL: that stays as it came. */
+struct transform_settings {
+    const char *event, *id;
+    const char *data;          /* as it is written; or */
+    const char *text;          /* as it says, if it is a string */
 };
 
 struct source_settings {

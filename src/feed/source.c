@@ -12,6 +12,7 @@
 #include "base/logging.h"
 #include "base/meter.h"
 #include "feed/loader.h"
+#include "feed/transform.h"
 #include "hub/channel.h"
 #include "hub/message.h"
 #include "net/tls.h"
@@ -690,18 +691,14 @@ static int emit(struct source *s, const struct message_parts *parts,
 int source_emit(struct source *s, const struct message_parts *parts,
                 struct str upstream_id)
 {
-    const struct transform_settings *t = &s->settings->transform;
-    struct message_parts changed = *parts;
-    struct transformed out = {{0}, {0}};
+    struct transform t;
     int rc;
 
     s->failures = 0;
-    if (!transform_is_set(t))
-        return emit(s, parts, upstream_id);
-    meter_add(METER_source_untransformed,
-              !transform_apply(t, &changed, &upstream_id, &out));
-    rc = emit(s, &changed, upstream_id);
-    transformed_fini(&out);
+    transform_init(&t, &s->settings->transform, parts, upstream_id);
+    meter_add(METER_source_untransformed, t.missed);
+    rc = emit(s, &t.parts, t.id);
+    transform_fini(&t);
     return rc;
 }
 

@@ -4,56 +4,86 @@
 #include "wire/pointer.h"
 #include "wire/sse.h"
 
-#define TEXT_MAX 255 /* octets of an event type, and of an id */
-
-/* The text of a string or number there, fit for a line; absent: there is none. */
-static struct str pick_text(struct str document, const char *pointer,
-                            struct buffer *text)
+/* What a string says, or another value as it is written.  out holds it where
+ * there are escapes; absent when out of memory. */
+static struct str text_of(struct str value, struct buffer *out)
 {
-    struct str value;
-
-    if (!pointer_find(document, str_of(pointer), &value) ||
-        value.n == 0 || value.p[0] == '{' || value.p[0] == '[')
-        return STR_NONE;
-    pointer_text(value, text);
-    if (text->failed || text->len == 0 || text->len > TEXT_MAX ||
-        !sse_field_ok(buffer_str(text)))
-        return STR_NONE;
-    return buffer_str(text);
+    if (value.p[0] != '"')
+        return value;
+    if (memchr(value.p, '\\', value.n) == NULL)
+        return (struct str){value.p + 1, value.n - 2};
+    pointer_text(value, out);
+    return out->failed ? STR_NONE : buffer_str(out);
 }
 
-static bool take(struct str *into, struct str picked)
+/* A string or a number that could be published as a type as well. */
+static bool pick_type(struct transform *t, struct str value)
 {
-    if (picked.p == NULL)
+    struct str type = text_of(value, &t->type);
+
+    if (strchr("\"-0123456789", value.p[0]) == NULL || type.n == 0 ||
+        type.n > MESSAGE_TYPE_MAX || !sse_field_ok(type))
         return false;
-    *into = picked;
+    t->parts.type = type;
     return true;
 }
 
-bool transform_apply(const struct transform_settings *t,
-                     struct message_parts *parts, struct str *id,
-                     struct transformed *out)
+static bool pick_id(struct transform *t, struct str value)
 {
-    struct str document = parts->data, value;
-    bool all = true;
-
-    if (!json_valid(document))
-        return false;
-    if (t->event != NULL)
-        all &= take(&parts->type, pick_text(document, t->event, &out->event));
-    if (t->id != NULL)
-        all &= take(id, pick_text(document, t->id, &out->id));
-    if (t->data == NULL)
-        return all;
-    if (!pointer_find(document, str_of(t->data), &value))
-        return false;
-    parts->data = value;
-    parts->content_type = STR("application/json");
-    return all;
+    t->id = value;
+    return true;
 }
 
-void transformed_fini(struct transformed *t)
+static bool pick_data(struct transform *t, struct str value)
 {
-    buffer_fini(&t->event);
-    buffer_fini(&t->id);
+    t->parts.data = value;
+    t->parts.content_type = STR("application/json");
+    return true;
+}
+
+static bool pick_text(struct transform *t, struct str value)
+{
+    struct str text = text_of(value, &t->text);
+
+    if (text.p == NULL)
+        return false;
+    t->parts.data = text;
+    t->parts.content_type =
+        value.p[0] == '"' ? STR_NONE : STR("application/json");
+    return true;
+}
+
+typedef bool pick_fn(struct transform *t, struct str value);
+
+static void pick(struct transform *t, struct str document, const char *pointer,
+                 pick_fn *take)
+{
+    struct str value;
+
+    if (pointer != NULL && (!pointer_find(document, str_of(pointer), &value) ||
+                            !take(t, value)))
+        t->missed = true;
+}
+
+void transform_init(struct transform *t, const struct transform_settings *how,
+                    const struct message_parts *parts, struct str id)
+{
+    *t = (struct transform){.parts = *parts, .id = id};
+    if (how->event == NULL && how->id == NULL && how->data == NULL &&
+        how->text == NULL)
+        return;
+    if (!json_valid(parts->data)) {
+        t->missed = true;
+        return;
+    }
+    pick(t, parts->data, how->event, pick_type);
+    pick(t, parts->data, how->id, pick_id);
+    pick(t, parts->data, how->data, pick_data);
+    pick(t, parts->data, how->text, pick_text);
+}
+
+void transform_fini(struct transform *t)
+{
+    buffer_fini(&t->type);
+    buffer_fini(&t->text);
 }

@@ -1,32 +1,24 @@
-/* transform.h - event type, id and data of a message, picked out of its JSON by
- * a source's "transform".  What is picked is a slice, as it stands there. */
+/* transform.h - what a source's message becomes as the config says: its event
+ * type, its upstream id and its data, picked by pointers out of the JSON that
+ * the backend sent. */
 #ifndef PENSTOCK_FEED_TRANSFORM_H
 #define PENSTOCK_FEED_TRANSFORM_H
 
 #include "base/buffer.h"
+#include "feed/settings.h"
 #include "hub/message.h"
 
-/* JSON Pointers (RFC 6901); NULL: left as it is. */
-struct transform_settings {
-    const char *event, *id, *data;
+struct transform {
+    struct message_parts parts;
+    struct str id;            /* what the backend gave it; absent: none */
+    bool missed;              /* not all that is to be picked was there */
+    struct buffer type, text; /* what had to be decoded; parts may lie there */
 };
 
-/* What parts and id point into where they were strings with escapes. */
-struct transformed {
-    struct buffer event, id;
-};
-
-/* Changes parts and the upstream's id.  False: something that was to be picked
- * is not there, and has been left as it was.  out is zeroed, and the caller's to
- * fini when the message is made. */
-bool transform_apply(const struct transform_settings *t,
-                     struct message_parts *parts, struct str *id,
-                     struct transformed *out);
-void transformed_fini(struct transformed *t);
-
-static inline bool transform_is_set(const struct transform_settings *t)
-{
-    return t->event != NULL || t->id != NULL || t->data != NULL;
-}
+/* Makes *t of a message as it came.  What is picked lies in parts->data, byte
+ * for byte, or, decoded, in *t; what is not there stays as it came. */
+void transform_init(struct transform *t, const struct transform_settings *how,
+                    const struct message_parts *parts, struct str id);
+void transform_fini(struct transform *t);
 
 #endif

@@ -75,6 +75,8 @@ struct message {
     char data[];                         /* (i) then type and content type */
 };
 
+#define MESSAGE_TYPE_MAX 255 /* octets of an event type that somebody chose */
+
 /* Copies the parts.  Returns it with one reference, the caller's, or NULL when
  * out of memory.  Any thread. */
 struct message *message_new(const struct message_parts *parts);

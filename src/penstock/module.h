@@ -62,10 +62,10 @@ struct event_base *source_event_base(void);
 
 /* ---- what it brings -------------------------------------------------------- */
 
-/* Appends a message, which is copied.  upstream_id is what the backend gave it,
- * and no other (absent: none): after a reconnect a message with an id, type
- * and data that were seen shortly before is dropped as a repeat.  0 or
- * -errno. */
+/* Appends a message, which is copied, changed as the route's "transform" says.
+ * upstream_id is what the backend gave it, and no other (absent: none): after a
+ * reconnect a message with an id, type and data that were seen shortly before
+ * is dropped as a repeat.  0 or -errno. */
 int source_emit(struct source *s, const struct message_parts *parts,
                 struct str upstream_id);
 /* Appends what source_emit() has gathered: at the end of a read, so that what

@@ -133,24 +133,6 @@ def test_nothing_is_told_where_nothing_had_been_said(penstock, stream):
         assert r.read(1) and r.gaps == 0
 
 
-# --- transform --------------------------------------------------------------------
-
-@every_transport
-def test_parts_are_picked_out_of_a_messages_json(penstock, backend, transport):
-    feed = Feed()
-    c = config(backend(feed.ndjson), "ndjson")
-    c["routes"][1]["source"]["transform"] = {"event": "/type", "data": "/body/0"}
-    p = penstock(c)
-    with reader(transport, p, "/n").connect("oldest") as r:
-        p.wait_for(lambda: feed.readers == 1)
-        feed.add('{"type":"trade","body":[{"p":1.10}]}')
-        feed.add('{"type":"odd"}')
-        got = [m[1:] for m in r.read(2)]
-    assert got[0][0] == "trade" and got[0][1] in ('{"p":1.10}', '{"p":1.1}')
-    assert got[1] == ("odd", '{"type":"odd"}')
-    assert p.metric("source_untransformed_total") == 1
-
-
 def test_a_json_text_sequence_is_read_by_its_media_type(penstock, backend):
     def handler(request, conn):
         conn.start_chunked(200, {"Content-Type": "application/json-seq"})

@@ -503,6 +503,16 @@ static const struct broken {
     {SOURCE("\"poll\": \"app/x\", \"each\": \"id\""),
      "f.json:2: routes[0].source.each: \"id\" is no JSON Pointer (RFC 6901), "
      "which is such as \"/a/0/b\"\n"},
+    {STREAM("\"transform\": {\"event\": \"type\"}"),
+     "f.json:2: routes[0].source.transform.event: \"type\" is no JSON Pointer "
+     "(RFC 6901), which is such as \"/a/0/b\"\n"},
+    {STREAM("\"transform\": {\"type\": \"/type\"}"),
+     "f.json:2: routes[0].source.transform.type: unknown key \"type\"; "
+     "allowed: event, id, data, text\n"},
+    {STREAM("\"transform\": {\"data\": \"\", \"text\": \"/a\"}"),
+     "f.json:2: routes[0].source.transform.text: does not go with \"data\"\n"},
+    {SOURCE("\"publish\": true, \"transform\": {\"data\": \"/a\"}"),
+     "f.json:2: routes[0].source.transform: does not go with \"publish\"\n"},
     {SOURCE("\"poll\": \"app/x\", \"cursor\": \"link\""),
      "f.json:2: routes[0].source.cursor: goes with \"longpoll\" only\n"},
     {SOURCE("\"longpoll\": \"app/x\", \"cursor\": \"/~\""),

@@ -7,67 +7,142 @@
 
 #include "feed/transform.h"
 
-static const struct transform_settings all = {"/type", "/seq", "/payload"};
+#define assert_str(s, want)                                                    \
+    do {                                                                       \
+        struct str s_ = (s);                                                   \
+        assert_int_equal(s_.n, strlen(want));                                  \
+        assert_memory_equal(s_.p, want, s_.n);                                 \
+    } while (0)
 
-/* What comes of this data; whether all was there. */
-static bool apply(const struct transform_settings *t, const char *data,
-                  const char *type, const char *id, const char *want)
+static struct transform t;
+
+static void apply(struct transform_settings how, const char *data)
 {
-    struct message_parts parts = {.data = str_of(data), .type = STR("before")};
-    struct transformed out = {{0}, {0}};
-    struct str picked = STR("old");
-    bool whole = transform_apply(t, &parts, &picked, &out);
+    struct message_parts parts = {
+        .data = str_of(data),
+        .type = STR("old"),
+        .content_type = STR("text/plain"),
+    };
 
-    assert_true(str_eq(parts.type, str_of(type)));
-    assert_true(str_eq(picked, str_of(id)));
-    assert_true(str_eq(parts.data, str_of(want)));
-    transformed_fini(&out);
-    return whole;
+    transform_init(&t, &how, &parts, STR("7"));
 }
 
-static void all_three_are_picked_as_they_stand(void **state)
+static void what_is_named_is_picked(void **state)
 {
-    assert_true(apply(&all, "{\"type\":\"tr\\u0061de\",\"seq\":17,"
-                            "\"payload\": {\"p\":1.10,\"n\":9007199254740993}}",
-                      "trade", "17", "{\"p\":1.10,\"n\":9007199254740993}"));
-    assert_true(apply(&all, "{\"seq\":\"a-1\",\"type\":\"x\",\"payload\":null}",
-                      "x", "a-1", "null"));
+    apply((struct transform_settings){.event = "/e", .id = "/n", .data = "/p"},
+          "{\"e\":\"tr\\u0061de\", \"n\":9007199254740993, \"p\": {\"x\" : 1.10} }");
+    assert_false(t.missed);
+    assert_str(t.parts.type, "trade");
+    assert_str(t.id, "9007199254740993");
+    assert_str(t.parts.data, "{\"x\" : 1.10}");
+    assert_str(t.parts.content_type, "application/json");
+    transform_fini(&t);
 }
 
-static void what_is_not_set_is_left(void **state)
+static void what_is_not_named_stays(void **state)
 {
-    const struct transform_settings event = {.event = "/type"};
-
-    assert_true(apply(&event, "{\"type\":\"x\"}", "x", "old", "{\"type\":\"x\"}"));
-    assert_true(transform_is_set(&event));
-    assert_false(transform_is_set(&(struct transform_settings){.id = NULL}));
+    apply((struct transform_settings){.event = "/e"}, "{\"e\":1}");
+    assert_false(t.missed);
+    assert_str(t.parts.type, "1");
+    assert_str(t.id, "7");
+    assert_str(t.parts.data, "{\"e\":1}");
+    assert_str(t.parts.content_type, "text/plain");
+    transform_fini(&t);
 }
 
-static void what_is_not_there_is_left_and_told(void **state)
+static void what_is_not_there_stays_and_is_told(void **state)
 {
-    assert_false(apply(&all, "{\"type\":\"x\"}", "x", "old", "{\"type\":\"x\"}"));
-    assert_false(apply(&all, "{\"payload\":1}", "before", "old", "1"));
-    assert_false(apply(&all, "no json", "before", "old", "no json"));
-    assert_false(apply(&all, "[]", "before", "old", "[]"));
+    apply((struct transform_settings){.event = "/e", .id = "/n", .data = "/p"},
+          "{\"n\":\"8\"}");
+    assert_true(t.missed);
+    assert_str(t.parts.type, "old");
+    assert_str(t.id, "\"8\"");
+    assert_str(t.parts.data, "{\"n\":\"8\"}");
+    transform_fini(&t);
 }
 
-static void what_would_forge_a_field_is_none(void **state)
+static void what_is_no_json_stays_and_is_told(void **state)
 {
-    const struct transform_settings event = {.event = "/t"};
+    static const char *const bad[] = {"ping", "", "{\"e\":1", "\xff"};
 
-    assert_false(apply(&event, "{\"t\":\"a\\ndata: b\"}", "before", "old",
-                       "{\"t\":\"a\\ndata: b\"}"));
-    assert_false(apply(&event, "{\"t\":\"\"}", "before", "old", "{\"t\":\"\"}"));
-    assert_false(apply(&event, "{\"t\":{}}", "before", "old", "{\"t\":{}}"));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        apply((struct transform_settings){.event = ""}, bad[i]);
+        assert_true(t.missed);
+        assert_str(t.parts.type, "old");
+        assert_str(t.parts.data, bad[i]);
+        transform_fini(&t);
+    }
+}
+
+static void without_pointers_nothing_is_looked_at(void **state)
+{
+    apply((struct transform_settings){0}, "ping");
+    assert_false(t.missed);
+    assert_str(t.parts.data, "ping");
+    transform_fini(&t);
+}
+
+static void text_is_what_a_string_says(void **state)
+{
+    apply((struct transform_settings){.text = "/p"},
+          "{\"p\":\"{\\\"id\\\":\\\"1\\\"}\\n\\u20ac\"}");
+    assert_str(t.parts.data, "{\"id\":\"1\"}\n\xe2\x82\xac");
+    assert_null(t.parts.content_type.p);
+    transform_fini(&t);
+    apply((struct transform_settings){.text = "/p"}, "{\"p\":\"\"}");
+    assert_false(t.missed);
+    assert_int_equal(t.parts.data.n, 0);
+    transform_fini(&t);
+    apply((struct transform_settings){.text = "/p"}, "{\"p\":[ 1 ]}");
+    assert_str(t.parts.data, "[ 1 ]");
+    assert_str(t.parts.content_type, "application/json");
+    transform_fini(&t);
+}
+
+static void a_type_that_could_forge_is_none(void **state)
+{
+    static const char *const bad[] = {
+        "{\"e\":\"a\\nb\"}", "{\"e\":\"a\\rb\"}", "{\"e\":\"a\\u0000\"}",
+        "{\"e\":\"\"}",      "{\"e\":null}",      "{\"e\":true}",
+        "{\"e\":{}}",        "{\"e\":[1]}",
+    };
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        apply((struct transform_settings){.event = "/e"}, bad[i]);
+        assert_true(t.missed);
+        assert_str(t.parts.type, "old");
+        transform_fini(&t);
+    }
+}
+
+static void a_type_may_be_as_long_as_a_publisher_s(void **state)
+{
+    struct buffer b = {0};
+
+    buffer_printf(&b, "[\"%0*d\"]%c", MESSAGE_TYPE_MAX, 0, 0);
+    apply((struct transform_settings){.event = "/0"}, b.data);
+    assert_false(t.missed);
+    assert_int_equal(t.parts.type.n, MESSAGE_TYPE_MAX);
+    transform_fini(&t);
+    b.len = 0;
+    buffer_printf(&b, "[\"%0*d\"]%c", MESSAGE_TYPE_MAX + 1, 0, 0);
+    apply((struct transform_settings){.event = "/0"}, b.data);
+    assert_true(t.missed);
+    transform_fini(&t);
+    buffer_fini(&b);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_three_are_picked_as_they_stand),
-        cmocka_unit_test(what_is_not_set_is_left),
-        cmocka_unit_test(what_is_not_there_is_left_and_told),
-        cmocka_unit_test(what_would_forge_a_field_is_none),
+        cmocka_unit_test(what_is_named_is_picked),
+        cmocka_unit_test(what_is_not_named_stays),
+        cmocka_unit_test(what_is_not_there_stays_and_is_told),
+        cmocka_unit_test(what_is_no_json_stays_and_is_told),
+        cmocka_unit_test(without_pointers_nothing_is_looked_at),
+        cmocka_unit_test(text_is_what_a_string_says),
+        cmocka_unit_test(a_type_that_could_forge_is_none),
+        cmocka_unit_test(a_type_may_be_as_long_as_a_publisher_s),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
