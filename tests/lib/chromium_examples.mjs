@@ -70,8 +70,12 @@ const examples = {
     const late = await open('?room=tea&name=Cy');
     await until(late, '#log', s => s.includes('Milk or lemon?'));
     say({ is: 'seen', latency: Math.min(...latencies) });
+    await until(ann, '#here', s => s.includes('Cy'));
     await late.context().close();
-    await until(ann, '#here', s => !s.includes('Cy'));
+    await bob.fill('#name', 'Rob');
+    await bob.press('#name', 'Enter');
+    await until(ann, '#here', s => s === 'Ann\nRob');
+    await until(bob, '#here', s => s === 'Ann\nRob');
     return ann;
   },
 
