@@ -94,14 +94,16 @@ void read_servers(struct loading *l, const struct node *n, void *into)
          s = many ? s->next : NULL) {
         struct backend_server *server = &b->servers[b->server_count];
 
-        if (read_server(l, s, server))
+        bool ok = read_server(l, s, server);
+
+        b->redis |= server->redis;
+        if (ok)
             b->server_count++;
         else
             backend_server_fini(server);
         if (b->server_count > 1 && server->redis != b->servers[0].redis)
             fault_at(l, s, "is a server of another kind than the first one");
     }
-    b->redis = b->server_count > 0 && b->servers[0].redis;
 }
 
 /* "app/stream" in a route is split at its first slash. */

@@ -13,6 +13,19 @@ static bool is_name(const char *text)
     return *text != '\0' && *text != '.';
 }
 
+/* A source's name is a key beside others; those of redis stand in the table. */
+static void check_names(struct loading *l, const struct node *n,
+                        const struct module *m)
+{
+    for (const struct source_type *const *t = m->sources; *t != NULL; t++)
+        for (size_t i = 0; i < config_key_count; i++)
+            if (config_keys[i].scope == SCOPE_source &&
+                strcmp(config_keys[i].name, (*t)->name) == 0 &&
+                strcmp((*t)->name, "redis") != 0)
+                fault_at(l, n, "brings a source \"%.80s\", which is a key "
+                         "already", (*t)->name);
+}
+
 static void add_module(struct loading *l, const struct node *n)
 {
     const char *text = expect_text(l, n, "\"redis\"");
@@ -33,7 +46,7 @@ static void add_module(struct loading *l, const struct node *n)
         return;
     c->modules[c->module_count] = loader_load(name, &why);
     if (c->modules[c->module_count] != NULL)
-        c->module_count++;
+        check_names(l, n, c->modules[c->module_count++]);
     else
         fault_at(l, n, "%.*s", STR_ARG(buffer_str(&why)));
     buffer_fini(&why);

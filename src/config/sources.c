@@ -228,6 +228,18 @@ static void read_module_sources(struct loading *l, const struct node *n,
             read_source_url(l, k, r);
 }
 
+/* What is said of HTTP has no meaning for what is read otherwise. */
+static void check_no_http(struct loading *l, const struct node *n,
+                          const struct node *kind)
+{
+    static const char *const keys[] = {"headers", "pass", "per", "redirects",
+                                       "compress", "idle_timeout"};
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+        if (node_get(n, keys[i]) != NULL)
+            fault_in(l, n, keys[i], "does not go with \"%s\"", kind->key);
+}
+
 static void check_source_keys(struct loading *l, const struct node *n)
 {
     const struct node *kind = NULL;
@@ -247,6 +259,8 @@ static void check_source_keys(struct loading *l, const struct node *n)
         for (const struct node *k = n->first; k != NULL; k = k->next)
             if (source_name(l->config, k->key) == NULL)
                 fault_at(l, k, "does not go with \"publish\"");
+    if (kind != NULL && config_module_source(l->config, kind->key) != NULL)
+        check_no_http(l, n, kind);
 }
 
 static void preset_longpoll(struct loading *l, const struct node *n,

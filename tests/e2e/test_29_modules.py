@@ -85,8 +85,56 @@ def test_its_keys_are_checked_like_others(tmp_path, build):
         'routes[0].source.lingr: unknown key.  Did you mean "linger"?',
         'routes[0].source.ticker: unknown backend "ap"; defined: app.  Did you '
         'mean "app"?']
+    assert faults(tmp_path, config(module, ticker="app/{n}", redirects="any",
+                                   idle_timeout="1s")) == [
+        'routes[0].source.redirects: does not go with "ticker"',
+        'routes[0].source.idle_timeout: does not go with "ticker"']
     assert faults(tmp_path, config(ticker="app/{n}"))[0].startswith(
         'routes[0].source.ticker: unknown key')
+
+
+BACKENDS = {"cache": "redis://127.0.0.1:9", "app": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize("source,told", [
+    ({"redis": "cache", "stream": "s", "lingr": "1s"},
+     ['.lingr: unknown key.  Did you mean "linger"?']),
+    ({"redis": "cach", "stream": "s"},
+     ['.redis: unknown backend "cach"; defined: cache, app.  Did you mean '
+      '"cache"?']),
+    ({"redis": "app", "stream": "s"},
+     ['.redis: "app" is no Redis; a backend that is has a URL such as '
+      '"redis://127.0.0.1:6379"']),
+    ({"sse": "cache/s"},
+     ['.sse: "cache" is a Redis, which is read by "redis"']),
+    ({"redis": "cache", "stream": "s", "psubscribe": "t"},
+     ['.stream: is a second thing to read; keep one of subscribe, psubscribe '
+      'and stream']),
+    ({"redis": "cache", "stream": "s", "from": "$"},
+     ['.from: "$" is no entry of a stream; write "0" for all of it, or such as '
+      '"1526919030474-55"']),
+    ({"redis": "cache", "subscribe": "{x}"},
+     ['.redis: {x} is not in the channel "t/{n}"']),
+    ({"redis": "cache", "subscribe": "a", "headers": {}},
+     ['.headers: does not go with "redis"'])])
+def test_the_keys_of_redis_are_checked(tmp_path, source, told):
+    assert [l.removeprefix("routes[0].source") for l in faults(
+        tmp_path, config("redis", **source) | {"backends": BACKENDS})] == told
+
+
+@pytest.mark.parametrize("url,told", [
+    ("redis://127.0.0.1", None), ("redis://[::1]:1/2", None),
+    ("redis://u:p%40@h:1/", None), ("redis+unix:///s?db=1", None),
+    ("redis://h:x", '"x" is not a port; allowed: from 1 to 65535'),
+    ("redis://h/x", '"x" is not a database\'s number'),
+    ("redis://:%zz@h", "has a bad %-escape in its user or password"),
+    ("redis+unix://s", 'needs the whole path of a socket, 107 octets at most; '
+     'write "redis+unix:///run/redis/redis.sock"'),
+    ("redis+unix:///s?x=1", '"?x=1" is not known; allowed: ?db=N')])
+def test_urls_of_redis(tmp_path, url, told):
+    lines = faults(tmp_path, config("redis", redis="cache", stream="s")
+                   | {"backends": {"cache": url}})
+    assert lines == ([] if told is None else [f"backends.cache: {told}"])
 
 
 def test_what_cannot_be_loaded_is_told(tmp_path, build):
@@ -116,5 +164,10 @@ def test_what_cannot_be_loaded_is_told(tmp_path, build):
     assert told(old) == [
         f'modules[0]: "{old}" was made for another penstock (its ABI is 99, '
         'ours 1); build it again with our headers']
+    clash = tmp_path / "clash.c"
+    clash.write_text((LIB / "ticker.c").read_text().replace(
+        '.name = "ticker"', '.name = "sse"', 1))
+    assert told(build("clash", source=clash)) == [
+        'modules[0]: brings a source "sse", which is a key already']
     assert told("a b") == [
         'modules[0]: "a b" is neither a module\'s name nor a file\'s path']
