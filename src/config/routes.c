@@ -278,6 +278,7 @@ static bool feeds_same(const struct route *a, const struct route *b)
 
     return text_same(x->type, y->type) && x->backend == y->backend &&
            text_same(x->path, y->path) &&
+           x->framing == y->framing &&
            text_same(x->subscribe, y->subscribe) &&
            text_same(x->select, y->select) && text_same(x->each, y->each) &&
            text_same(x->cursor, y->cursor) && text_same(x->param, y->param) &&

@@ -291,6 +291,8 @@ void read_source(struct loading *l, const struct node *n, void *into)
     if (config_source_is_redis(&r->source))
         config_check_redis(l, n, r);
     preset_longpoll(l, n, r);
+    if (node_get(n, "framing") != NULL && node_get(n, "ndjson") == NULL)
+        fault_in(l, n, "framing", "goes with \"ndjson\" only");
     if (r->source.backoff_min_ms > r->source.backoff_max_ms)
         fault_in(l, n, "backoff", "min is longer than max");
 }

@@ -281,10 +281,13 @@ static const struct exchange_ops one_exchange = {
 
 /* ---- the beginning --------------------------------------------------------- */
 
+static const char json_seq[] = "application/json-seq";
+
 static enum publish_form form_of(struct str content_type)
 {
     if (str_media_is(content_type, "application/x-ndjson") ||
-        str_media_is(content_type, "application/ndjson"))
+        str_media_is(content_type, "application/ndjson") ||
+        str_media_is(content_type, json_seq))
         return PUBLISH_NDJSON;
     if (str_media_is(content_type, "text/event-stream"))
         return PUBLISH_SSE;
@@ -297,6 +300,7 @@ void publish_open(struct exchange *x, struct channel *channel,
     const struct http_message *m = x->request;
     const char *wrong = judge(headers_get(&m->headers, "Penstock-Event"),
                               headers_get(&m->headers, "Idempotency-Key"));
+    struct str type = headers_get(&m->headers, "Content-Type");
     struct publisher *p;
 
     if (wrong != NULL) {
@@ -311,12 +315,14 @@ void publish_open(struct exchange *x, struct channel *channel,
     p->channel = channel_ref(channel);
     p->limit_bytes = limit_bytes;
     p->json = json;
-    p->form = form_of(headers_get(&m->headers, "Content-Type"));
+    p->form = form_of(type);
     x->handler = p;
     x->ops = p->form == PUBLISH_ONE ? &one_exchange : &stream_exchange;
     x->patient = p->form != PUBLISH_ONE;
-    if (p->form == PUBLISH_NDJSON)
+    if (p->form == PUBLISH_NDJSON) {
         ndjson_parser_init(&p->ndjson, &ndjson_ops, p, limit_bytes);
+        p->ndjson.sequence = str_media_is(type, json_seq);
+    }
     if (p->form == PUBLISH_SSE)
         sse_parser_init(&p->sse, &sse_ops, p, limit_bytes);
     if (p->form == PUBLISH_ONE && m->length > limit_bytes)

@@ -24,6 +24,7 @@ enum receive_to {
 enum redis_what { REDIS_SUBSCRIBE, REDIS_PSUBSCRIBE, REDIS_STREAM };
 enum source_when { WHEN_NEEDED, WHEN_ALWAYS };
 enum source_per { PER_CHANNEL, PER_CLIENT };
+enum source_framing { FRAMING_LINES, FRAMING_LENGTH, FRAMING_UINT32 };
 enum source_redirects { REDIRECTS_SAME, REDIRECTS_ANY, REDIRECTS_NONE };
 
 struct history_limits {
@@ -98,6 +99,7 @@ struct source_settings {
     const char *path;          /* template of the URL's path and query, with
                                 * {name} parts; begins with '/'.  Of redis: of
                                 * the channel, pattern or key */
+    enum source_framing framing; /* ndjson: how records are told apart */
     const char *subscribe;     /* first message of a WebSocket, or NULL */
     uint64_t every_ms;         /* poll; 0: as the backend says */
     const char *select;        /* poll, longpoll: JSON Pointer, or NULL */

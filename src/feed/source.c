@@ -524,6 +524,7 @@ static bool needs_restart(const struct source_settings *a,
                           const struct source_settings *b)
 {
     return !servers_same(a->backend, b->backend) ||
+           a->framing != b->framing ||
            !text_same(a->subscribe, b->subscribe) ||
            !text_same(a->select, b->select) || !text_same(a->each, b->each) ||
            !text_same(a->cursor, b->cursor) ||

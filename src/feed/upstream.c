@@ -40,6 +40,8 @@ static const char *judge(struct upstream *u, const struct http_message *m)
 
     if (m->status != 200)
         return verdict_status(m->status);
+    if (u->ops->types == NULL)
+        return NULL;
     for (const char *const *t = u->ops->types; *t != NULL; t++)
         if (str_media_is(type, *t)) {
             u->type = *t;
@@ -121,7 +123,7 @@ static void on_body(struct client *c, const char *data, size_t len)
              : unpack_feed(u->unpack, (struct str){data, len}, put, u);
     source_flush(u->source);
     if (rc < 0)
-        give_up(u, verdict_unpack(rc));
+        give_up(u, u->fault != NULL ? u->fault : verdict_unpack(rc));
 }
 
 static void on_end(struct client *c, bool reusable)
@@ -184,6 +186,7 @@ int upstream_start(struct upstream *u, struct source *s,
     u->source = s;
     u->ops = ops;
     u->last_event_id = last_event_id;
+    u->fault = NULL;
     u->streaming = false;
     u->resumes = last_event_id.n > 0;
     return target_begin(&u->target, s, source_path(s)) < 0 ? -ENOMEM : ask(u);

@@ -13,10 +13,10 @@ struct upstream;
 
 struct upstream_ops {
     const char *accept;        /* the request's Accept */
-    const char *const *types;  /* media types taken, NULL-ended */
+    const char *const *types;  /* media types taken, NULL-ended; NULL: any */
     /* The answer is a stream; octets follow. */
     void (*begin)(struct upstream *u);
-    /* 0, or -errno: it cannot go on. */
+    /* 0, or -errno: it cannot go on; fault may say why. */
     int (*data)(struct upstream *u, const char *data, size_t len);
     /* The stream ended as streams end: half a record may be lost or whole. */
     void (*end)(struct upstream *u);
@@ -33,6 +33,7 @@ struct upstream {
     struct str last_event_id; /* borrowed until the answer has begun */
     struct unpack *unpack; /* NULL: the body comes as it is */
     const char *type;      /* of ops->types, that of the answer */
+    const char *fault;     /* static; what data() found wrong, or NULL */
     bool streaming;
     bool resumes;          /* it was told where */
 };

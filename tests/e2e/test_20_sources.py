@@ -91,6 +91,54 @@ def test_ndjson_values_become_messages(penstock, backend):
                                       '"x"']
 
 
+# Each record as it is framed; the last one is over the limit.
+FRAMED = {
+    "lines": lambda record: record + b"\n",
+    "length": lambda record: b"%d" % len(record) + record,
+    "length, a line of its own": lambda record: b"%d\r\n%b\r\n" % (
+        len(record) + 2, record),
+    "length, a space": lambda record: b"%d %b\n" % (len(record), record),
+    "uint32": lambda record: len(record).to_bytes(4, "big") + record,
+}
+RECORDS = [b'{"n":9007199254740993}', b"[1,\r\n2]", b'"\xe2\x82\xac"', b"true",
+           b"x", b'{"a":', b'{"big":"' + b"x" * 300 + b'"}', b"{}"]
+TAKEN = ['{"n":9007199254740993}', "[1,\n2]", '"\u20ac"', "true", "{}"]
+
+
+@pytest.mark.parametrize("framing", FRAMED)
+@pytest.mark.parametrize("step", [1, 3, 10000])
+def test_json_is_read_however_it_is_framed(penstock, backend, framing, step):
+    kind = framing.partition(",")[0]
+    stream = b"".join(FRAMED[framing](r.replace(b"\r\n", b"") if kind == "lines"
+                                      else r) for r in RECORDS)
+
+    def handler(request, conn):
+        conn.start_chunked(200, {"Content-Type": "application/json" if
+                                 kind == "lines" else "x/y"})
+        for at in range(0, len(stream), step):
+            conn.chunk(stream[at:at + step])
+        conn.read_request()
+    p = penstock(quotes(backend(handler), "ndjson", framing=kind,
+                        message="300B"))
+    with SseClient(p, "/quotes/A").connect("oldest") as r:
+        assert data_of(r.read(5)) == (
+            [d.replace("\n", "") for d in TAKEN] if kind == "lines" else TAKEN)
+    assert p.metric("source_refused_total") == 3
+
+
+def test_a_length_that_is_none_ends_the_stream(penstock, backend):
+    def handler(request, conn):
+        conn.start_chunked(200, {"Content-Type": "application/json"})
+        conn.chunk('2{}{"n":1}')
+        conn.read_request()
+    b = backend(handler)
+    p = penstock(quotes(b, "ndjson", framing="length"))
+    with SseClient(p, "/quotes/A").connect("oldest") as r:
+        assert data_of(r.read(2)) == ["{}", "{}"]
+    assert p.log_lines("source.failed",
+                       'reason="what comes has no length where one has to be"')
+
+
 def test_a_stream_cut_anywhere_is_the_same_stream(penstock, backend):
     text = "id: 1\r\ndata: \u20ac1\r\n\r\nid: 2\rdata: 2\r\rid: 3\ndata: 3\n\n"
 
@@ -323,6 +371,16 @@ def test_a_stream_of_ndjson_is_published_as_it_comes(penstock):
         got += r.read(2)
     assert answer.status in (200, 201)
     assert data_of(got) == ['{"n":1}', '{"n":2}', '{"n":3}']
+
+
+def test_a_text_sequence_is_published_as_it_comes(penstock):
+    p = penstock(news())
+    with SseClient(p, "/news").connect() as r:
+        answer = p.admin("POST", "/channels/news", {
+            "Content-Type": "application/json-seq"},
+            b'\x1e{\n"n":1}\n\x1e{"half"\x1e2\n')
+        assert answer.json()["published"] == 2, answer
+        assert data_of(r.read(2)) == ['{\n"n":1}', "2"]
 
 
 def test_a_stream_of_sse_is_published_as_it_comes(penstock):

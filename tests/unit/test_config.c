@@ -503,6 +503,8 @@ static const struct broken {
     {SOURCE("\"poll\": \"app/x\", \"each\": \"id\""),
      "f.json:2: routes[0].source.each: \"id\" is no JSON Pointer (RFC 6901), "
      "which is such as \"/a/0/b\"\n"},
+    {STREAM("\"framing\": \"length\""),
+     "f.json:2: routes[0].source.framing: goes with \"ndjson\" only\n"},
     {STREAM("\"transform\": {\"event\": \"type\"}"),
      "f.json:2: routes[0].source.transform.event: \"type\" is no JSON Pointer "
      "(RFC 6901), which is such as \"/a/0/b\"\n"},
