@@ -272,8 +272,10 @@ void selection_advance(struct selection *s, const struct reading *reading,
             read_one_on(m, reading->messages[i]);
         else
             leave_unread(m, reading->messages[i]);
-        s->drained &= i < count && audience_dry(&m->reader);
     }
+    s->drained &= count == reading->count;
+    for (unsigned i = 0; s->drained && i < count; i++)
+        s->drained = audience_dry(&s->members[reading->from[i]]->reader);
     if (count > 0)
         move_on(s, reading->messages[count - 1]->stamp);
     if (count == reading->count && s->drained)

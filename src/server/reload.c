@@ -54,6 +54,14 @@ static bool hooks_same(const struct route *a, const struct route *b)
            pattern_same(&a->hooks[1], &b->hooks[1]);
 }
 
+/* Whether a message has the same octets for both: one may be half sent. */
+static bool forms_same(const struct reader_settings *a,
+                       const struct reader_settings *b)
+{
+    return a->envelope == b->envelope && a->compress.on == b->compress.on &&
+           a->compress.min_bytes == b->compress.min_bytes;
+}
+
 /* Whether a reader of a may go on as one of b, whose path and host are the
  * same. */
 static bool may_stay(const struct route *a, const struct route *b,
@@ -68,6 +76,7 @@ static bool may_stay(const struct route *a, const struct route *b,
            text_same(a->reader.identity, b->reader.identity) &&
            backend_same(a->reader.inbox.backend, b->reader.inbox.backend) &&
            a->reader.no_echo == b->reader.no_echo &&
+           forms_same(&a->reader, &b->reader) &&
            pattern_same(&a->receive, &b->receive);
 }
 
