@@ -11,7 +11,7 @@ NEWS = {"routes": [{"path": "/news", "source": "publish", "transports": ALL}]}
 def test_health_is_told(penstock):
     p = penstock(NEWS)
     assert p.admin("GET", "/healthz").status == 200
-    assert p.admin("GET", "/readyz").status == 200
+    p.wait_for(lambda: p.admin("GET", "/readyz").status == 200)
 
 
 def test_one_message_has_the_same_id_on_all_four(penstock):
