@@ -596,6 +596,9 @@ def test_an_event_to_many_is_packed_once(penstock):
         publish_all(p)
         assert one.read(5) == TEXTS
         assert deflated(p) == 5
+        # What is deleted before a reader has it is gone.
+        p.wait_for(lambda: p.metric("messages_delivered_total") ==
+                   5 * (MANY + 1), 60)
         p.admin("DELETE", "/channels/news")
         crowd.wait(lambda got: got.endswith(b"\r\n0\r\n\r\n"))
         for c in crowd.clients:
