@@ -148,7 +148,7 @@ def test_a_channel_that_is_named_twice_is_read_once(penstock):
 def test_channels_that_hold_nothing_or_have_lost_it_stop_no_other(
         penstock, transport):
     config = routes()
-    config["routes"][2]["history"] = {"messages": 1, "age": "50ms"}
+    config["routes"][2]["history"] = {"messages": 1, "age": "600ms"}
     p = penstock(config)
     with client(transport, p, of("news", "quotes/A", "quotes/never")
                 ).connect() as r:

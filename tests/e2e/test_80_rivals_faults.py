@@ -259,13 +259,13 @@ def test_forty_thousand_messages_of_one_moment_keep_their_order(
 def test_a_reader_goes_on_after_its_history_ran_out(penstock, transport):
     """nchan#212, nchan#448: a subscription was mute once its channel had no
     message left, or had expired."""
-    p = penstock(news(history={"age": "50ms"}))
+    p = penstock(news(history={"age": "600ms"}))
     p.publish("news", "1")
     with reader(transport, p, "/news").connect() as r:
-        time.sleep(0.3)
+        time.sleep(0.9)
         p.publish("news", "2")
         assert data_of(r.read(1)) == ["2"]
-        time.sleep(0.3)
+        time.sleep(0.9)
         p.publish("news", "3")
         assert data_of(r.read(1)) == ["3"]
         assert r.gaps == 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import threading
 
 import raw
 
+SUPPRESSIONS = pathlib.Path(__file__).parent / "tsan.supp"
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer"
                        r"|runtime error:|ERROR: LeakSanitizer")
 BINARY = os.environ.get("PENSTOCK", "./penstock")
@@ -61,6 +63,7 @@ class Penstock:
             "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:"
                              + os.environ.get("UBSAN_OPTIONS", ""),
             "TSAN_OPTIONS": "exitcode=66:second_deadlock_stack=1:"
+                            f"suppressions={SUPPRESSIONS}:"
                             + os.environ.get("TSAN_OPTIONS", ""),
         }
 
