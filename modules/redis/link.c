@@ -54,7 +54,7 @@ static void give_up(struct link *l, const char *why)
     ops->failed(arg, why);
 }
 
-/* ---- out ------------------------------------------------------------------- */
+/* ---- out ----------------------------------------------------------------- */
 
 void link_command(struct link *l, const struct str *words, int n)
 {
@@ -76,7 +76,7 @@ void link_command(struct link *l, const struct str *words, int n)
     buffer_fini(&b);
 }
 
-/* ---- silence --------------------------------------------------------------- */
+/* ---- silence ------------------------------------------------------------- */
 
 static void watch(struct link *l, bool asked)
 {
@@ -98,7 +98,7 @@ static void on_silence(struct timer *t)
     watch(l, true);
 }
 
-/* ---- in -------------------------------------------------------------------- */
+/* ---- in ------------------------------------------------------------------ */
 
 const char *reply_error(const redisReply *r, char *out, size_t cap)
 {
@@ -173,7 +173,7 @@ static void on_raw(struct client *c, char *data, size_t len)
         free_link(l);
 }
 
-/* ---- the connection -------------------------------------------------------- */
+/* ---- the connection ------------------------------------------------------ */
 
 static void on_connected(struct client *c)
 {

@@ -40,7 +40,7 @@ struct line {
 
 static _Thread_local struct line *lines;
 
-/* ---- lines ----------------------------------------------------------------- */
+/* ---- lines --------------------------------------------------------------- */
 
 static void free_subscription(struct subscription *sub)
 {
@@ -81,7 +81,7 @@ static void send_command(struct subscription *sub, struct str for_channel,
         link_command(sub->line->link, words, 2);
 }
 
-/* ---- what Redis sends ------------------------------------------------------ */
+/* ---- what Redis sends ---------------------------------------------------- */
 
 static struct subscription *find(struct line *line, char kind,
                                  const redisReply *name)
@@ -218,7 +218,7 @@ static void on_failed(void *arg, const char *why)
 
 static const struct link_ops line_ops = {on_reply, on_delivered, on_failed};
 
-/* ---- joining --------------------------------------------------------------- */
+/* ---- joining ------------------------------------------------------------- */
 
 /* All that makes a connection one that others may share. */
 static void write_key(struct buffer *out, const struct backend *b,

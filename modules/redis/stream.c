@@ -23,7 +23,7 @@ static void give_up(struct stream *st, const char *why)
     source_failed(st->source, why, 0);
 }
 
-/* ---- asking ---------------------------------------------------------------- */
+/* ---- asking -------------------------------------------------------------- */
 
 static void ask_top(struct stream *st)
 {
@@ -60,7 +60,7 @@ static void ask_entries(struct stream *st)
     link_command(st->link, words, 8);
 }
 
-/* ---- answers --------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------- */
 
 static bool entry_id_of(struct entry_id *id, const redisReply *entry)
 {
@@ -130,7 +130,8 @@ static int emit(struct stream *st, const redisReply *entry)
     int rc = 0;
 
     if (!entry_parts(&parts, entry->element[1], settings->field, &json))
-        refuse(st, json.failed ? "out of memory" : "an entry without the field");
+        refuse(st, json.failed ? "out of memory"
+                               : "an entry without the field");
     else if (parts.data.n > settings->message_bytes)
         refuse(st, "entry over the limit");
     else
@@ -215,7 +216,7 @@ static void on_failed(void *arg, const char *why)
 
 static const struct link_ops stream_ops = {on_reply, on_delivered, on_failed};
 
-/* ---- running --------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------- */
 
 int stream_start(struct stream *st, struct source *s)
 {

@@ -3,26 +3,15 @@
 
 #include <stdlib.h>
 
-bool config_read_authority(struct loading *l, const struct node *n, char *copy,
-                           uint16_t port_default, struct backend_server *out)
-{
-    const char *url = node_text(n), *why;
-    char *host, *port = NULL;
+#include "net/tls.h"
 
-    why = config_split_host(copy, &host, &port);
-    if (why != NULL) {
-        fault_at(l, n, "\"%.80s\" %s", url, why);
-        return false;
-    }
-    if (!config_host_valid(host)) {
-        fault_at(l, n, "\"%.80s\" is not a host", host);
-        return false;
-    }
-    out->port = port_default;
-    if (port != NULL && !config_port_parse(l, n, port, 1, &out->port))
-        return false;
-    out->host = copy_text(l, host);
-    return true;
+void backend_server_fini(struct backend_server *s)
+{
+    free(s->host);
+    free(s->user);
+    free(s->password);
+    tls_server_unref(&s->tls);
+    *s = (struct backend_server){0};
 }
 
 /* What follows "http://" or "https://" must be a host alone. */

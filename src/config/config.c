@@ -20,15 +20,6 @@ static void address_fini(struct config_address *a)
     free(a->host);
 }
 
-void backend_server_fini(struct backend_server *s)
-{
-    free(s->host);
-    free(s->user);
-    free(s->password);
-    tls_server_unref(&s->tls);
-    *s = (struct backend_server){0};
-}
-
 static void backend_fini(struct backend *b)
 {
     for (unsigned i = 0; i < b->server_count; i++)

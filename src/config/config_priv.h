@@ -167,9 +167,6 @@ void config_read_redis_id(struct loading *l, const struct node *n,
 /* Whether a redis source says what to read; told where not. */
 void config_check_redis(struct loading *l, const struct node *source,
                         struct route *r);
-/* The source type of that name in the modules that the file loads, as text that
- * outlives it; NULL: none. */
-const char *config_module_source(const struct config *c, const char *name);
 /* "allowed" for names of backends: fault_choice with all of them. */
 void fault_backend(struct loading *l, const struct node *n, const char *wrong);
 

@@ -89,6 +89,28 @@ bool config_port_parse(struct loading *l, const struct node *n,
     return true;
 }
 
+bool config_read_authority(struct loading *l, const struct node *n, char *copy,
+                           uint16_t port_default, struct backend_server *out)
+{
+    const char *url = node_text(n), *why;
+    char *host, *port = NULL;
+
+    why = config_split_host(copy, &host, &port);
+    if (why != NULL) {
+        fault_at(l, n, "\"%.80s\" %s", url, why);
+        return false;
+    }
+    if (!config_host_valid(host)) {
+        fault_at(l, n, "\"%.80s\" is not a host", host);
+        return false;
+    }
+    out->port = port_default;
+    if (port != NULL && !config_port_parse(l, n, port, 1, &out->port))
+        return false;
+    out->host = copy_text(l, host);
+    return true;
+}
+
 /* Addresses --------------------------------------------------------------- */
 
 static bool is_any(const char *host)

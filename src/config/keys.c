@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "config/units.h"
+#include "feed/loader.h"
 
 #define STRUCT_top     struct config
 #define STRUCT_log     struct config
@@ -449,7 +450,8 @@ static void check_unknown(struct loading *l, const struct node *object,
             known = in_scope(&config_keys[i], scope) &&
                     strcmp(config_keys[i].name, n->key) == 0;
         if (scope == SCOPE_source)
-            known |= config_module_source(l->config, n->key) != NULL;
+            known |= loader_find(l->config->modules, l->config->module_count,
+                                 n->key) != NULL;
         if (!known)
             fault_unknown(l, n, names, count);
     }

@@ -66,13 +66,3 @@ void read_modules(struct loading *l, const struct node *n, void *into)
     for (const struct node *m = n->first; m != NULL; m = m->next)
         add_module(l, m);
 }
-
-const char *config_module_source(const struct config *c, const char *name)
-{
-    for (unsigned i = 0; i < c->module_count; i++)
-        for (const struct source_type *const *t = c->modules[i]->sources;
-             *t != NULL; t++)
-            if (strcmp((*t)->name, name) == 0)
-                return (*t)->name;
-    return NULL;
-}

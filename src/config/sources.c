@@ -3,12 +3,21 @@
 
 #include <stdlib.h>
 
+#include "feed/loader.h"
 #include "wire/pointer.h"
 
 static const char *const source_names[] = {"publish", "sse", "ndjson",
                                            "websocket", "poll", "longpoll",
                                            "redis"};
 #define SOURCE_NAMES_N (sizeof(source_names) / sizeof(*source_names))
+
+static const char *module_source(const struct config *c, const char *name)
+{
+    const struct source_type *t = loader_find(c->modules, c->module_count,
+                                              name);
+
+    return t == NULL ? NULL : t->name;
+}
 
 /* The name as text that outlives the file, or NULL: those built in, and those
  * of the modules that the file loads. */
@@ -17,7 +26,7 @@ static const char *source_name(const struct config *c, const char *name)
     for (size_t i = 0; i < SOURCE_NAMES_N; i++)
         if (strcmp(source_names[i], name) == 0)
             return source_names[i];
-    return config_module_source(c, name);
+    return module_source(c, name);
 }
 
 static void read_source_name(struct loading *l, const struct node *n,
@@ -224,7 +233,7 @@ static void read_module_sources(struct loading *l, const struct node *n,
 {
     for (const struct node *k = n->first; k != NULL; k = k->next)
         if (strcmp(k->key, "redis") != 0 &&
-            config_module_source(l->config, k->key) != NULL)
+            module_source(l->config, k->key) != NULL)
             read_source_url(l, k, r);
 }
 
@@ -259,7 +268,7 @@ static void check_source_keys(struct loading *l, const struct node *n)
         for (const struct node *k = n->first; k != NULL; k = k->next)
             if (source_name(l->config, k->key) == NULL)
                 fault_at(l, k, "does not go with \"publish\"");
-    if (kind != NULL && config_module_source(l->config, kind->key) != NULL)
+    if (kind != NULL && module_source(l->config, kind->key) != NULL)
         check_no_http(l, n, kind);
 }
 

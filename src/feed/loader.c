@@ -17,16 +17,22 @@
 static const struct module *loaded[MODULES_MAX];
 static atomic_uint loaded_count;
 
-const struct source_type *loader_source(const char *name)
+const struct source_type *loader_find(const struct module *const *modules,
+                                      unsigned n, const char *name)
 {
-    unsigned n = atomic_load_explicit(&loaded_count, memory_order_acquire);
-
     for (unsigned i = 0; i < n; i++)
-        for (const struct source_type *const *t = loaded[i]->sources;
+        for (const struct source_type *const *t = modules[i]->sources;
              *t != NULL; t++)
             if (strcmp((*t)->name, name) == 0)
                 return *t;
     return NULL;
+}
+
+const struct source_type *loader_source(const char *name)
+{
+    unsigned n = atomic_load_explicit(&loaded_count, memory_order_acquire);
+
+    return loader_find(loaded, n, name);
 }
 
 /* Where an uninstalled program has its own, "" if that cannot be told. */

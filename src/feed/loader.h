@@ -13,7 +13,10 @@ struct buffer;
  * end) in why.  Main thread. */
 const struct module *loader_load(const char *name, struct buffer *why);
 
-/* The source type of that name in what was loaded, or NULL.  Any thread. */
+/* The source type of that name in modules[0..n), or NULL. */
+const struct source_type *loader_find(const struct module *const *modules,
+                                      unsigned n, const char *name);
+/* The same in what was loaded.  Any thread. */
 const struct source_type *loader_source(const char *name);
 
 #endif

@@ -45,7 +45,7 @@ struct module {
 extern const struct module penstock_module
     __attribute__((visibility("default")));
 
-/* ---- what there is to know ------------------------------------------------- */
+/* ---- what there is to know ----------------------------------------------- */
 
 void *source_state(struct source *s);
 /* What follows the backend's name: path and query of a URL, beginning with '/',
@@ -60,7 +60,7 @@ size_t source_message_max(const struct source *s);
 /* The loop of the calling worker, for events, timers and bufferevents. */
 struct event_base *source_event_base(void);
 
-/* ---- what it brings -------------------------------------------------------- */
+/* ---- what it brings ------------------------------------------------------ */
 
 /* Appends a message, which is copied, changed as the route's "transform" says.
  * upstream_id is what the backend gave it, and no other (absent: none): after a
