@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+import frames
 from backend import Feed
 from clients import TRANSPORTS, WsClient, reader
 from raw import wait_for
@@ -22,7 +23,8 @@ def config(backend, kind, **keys):
 
 
 class Stream:
-    """A feed without ids over NDJSON or SSE; cut() drops its readers."""
+    """A feed without ids over NDJSON, SSE or WebSocket; cut() drops its
+    readers."""
 
     def __init__(self, backend, kind):
         self.feed = Feed(resume=False)
@@ -30,11 +32,28 @@ class Stream:
         self.server = backend(self.handle)
 
     def handle(self, request, conn):
-        sse = self.kind == "sse"
-        conn.start_chunked(200, {"Content-Type": "text/event-stream" if sse
-                                 else "application/x-ndjson"})
+        getattr(self, self.kind)(request, conn)
+
+    def follow(self, conn):
         for _, _, data in self.feed.follow(conn, len(self.feed.messages)):
-            conn.chunk(f"data: {data}\n\n" if sse else f"{data}\n")
+            yield data
+
+    def sse(self, request, conn):
+        conn.start_chunked(200, {"Content-Type": "text/event-stream"})
+        for data in self.follow(conn):
+            conn.chunk(f"data: {data}\n\n")
+
+    def ndjson(self, request, conn):
+        conn.start_chunked(200, {"Content-Type": "application/x-ndjson"})
+        for data in self.follow(conn):
+            conn.chunk(f"{data}\n")
+
+    def websocket(self, request, conn):
+        accept = frames.accept_of(request.headers["Sec-WebSocket-Key"])
+        conn.head(101, {"Connection": "Upgrade", "Upgrade": "websocket",
+                        "Sec-WebSocket-Accept": accept})
+        for data in self.follow(conn):
+            conn.send(frames.text(data, mask=None))
 
     def cut(self):
         """They come back, having missed what was said in between."""
@@ -45,7 +64,7 @@ class Stream:
         wait_for(lambda: self.feed.readers == 1)
 
 
-@pytest.fixture(params=["ndjson", "sse"])
+@pytest.fixture(params=["ndjson", "sse", "websocket"])
 def stream(request, backend):
     return Stream(backend, request.param)
 

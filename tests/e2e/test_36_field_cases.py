@@ -173,6 +173,80 @@ def test_comments_of_the_upstream_are_life_and_no_messages(penstock, backend):
         wait_for(lambda: len(b.requests) == 2)  # and silence is not
 
 
+# --- streams that break off, and records that are not one to a read -----------
+
+@pytest.mark.parametrize("end", ["end", "fin", "rst"])
+@pytest.mark.parametrize("half", ["data: half", "data: half\n",
+                                  "data: half\r"])
+def test_half_an_event_leaves_nothing_for_the_next_stream(
+        penstock, backend, half, end):
+    """Neither its data nor its type or id; and a byte order mark may stand in
+    front of the next one as well."""
+    def handler(request, conn):
+        conn.start_chunked(200, {"Content-Type": "text/event-stream"})
+        if len(b.requests) == 1:
+            conn.chunk("\ufeffid: 4\ndata: whole\n\n"
+                       f"id: 5\nevent: bill\n{half}")
+            if end == "end":
+                conn.end_chunks()
+            else:
+                # What it has sent is read first: a reset may overtake it.
+                wait_for(lambda: server.channel("quotes")["messages"] == 1)
+                conn.close() if end == "fin" else conn.rst()
+        else:
+            conn.chunk("\ufeffdata: fresh\n\n")
+            conn.read_request()
+    b = backend(handler)
+    server = penstock(quotes(b))
+    with SseClient(server, "/quotes").connect("oldest") as r:
+        assert [m[1:] for m in r.read(2)] == [("message", "whole"),
+                                              ("message", "fresh")]
+    assert b.requests[1].headers["Last-Event-ID"] == "4"
+
+
+JSON_STREAMS = {  # what comes, then the end: the messages; how many are refused
+    '{"n":1}': (['{"n":1}'], 0),
+    '\n\r\n{"n":2}\r\n': (['{"n":2}'], 0),
+    '{"n":3}{"n":4}\n': (['{"n":3}', '{"n":4}'], 0),
+    '{"n":5\n{"n":6}\n': (['{"n":6}'], 1),
+    '{"s":"}{"}{"t":"\\"}"}[1][]': (['{"s":"}{"}', '{"t":"\\"}"}', "[1]",
+                                     "[]"], 0),
+    '{"n":7}\n{"n":': (['{"n":7}'], 1),
+    "null": (["null"], 0),
+}
+
+
+@pytest.mark.parametrize("step", [1, 5, 1000])
+def test_json_is_not_one_value_to_a_read(penstock, backend, step):
+    """A route for each stream; it ends once and then is silent."""
+    texts = list(JSON_STREAMS)
+    asked = set()
+
+    def handler(request, conn):
+        n = int(request.target.rpartition("/")[2])
+        conn.start_chunked(200, {"Content-Type": "application/json"})
+        if n in asked:
+            return conn.read_request()
+        asked.add(n)
+        for at in range(0, len(texts[n]), step):
+            conn.chunk(texts[n][at:at + step])
+        conn.end_chunks()
+    b = backend(handler)
+    server = penstock({"backends": {"app": b.url}, "routes": [
+        {"path": "/j/{n}", "source": {"ndjson": "app/j/{n}",
+                                      "backoff": {"min": "10ms"}}}]})
+    refused = 0
+    for n, text in enumerate(texts):
+        want, bad = JSON_STREAMS[text]
+        refused += bad
+        with SseClient(server, f"/j/{n}").connect("oldest") as r:
+            assert data_of(r.read(len(want))) == want, text
+            server.wait_for(lambda: len([q for q in b.requests if q.target ==
+                                         f"/j/{n}"]) == 2)
+            assert server.channel(f"j/{n}")["messages"] == len(want), text
+        assert server.metric("source_refused_total") == refused, text
+
+
 # --- an upstream that is down, or says something else ------------------------
 
 def test_readers_stay_while_the_upstream_is_down(penstock, backend):

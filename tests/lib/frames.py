@@ -246,6 +246,12 @@ class Client(End):
         self.status = int(self.head.split()[1])
 
 
+def accept_of(key):
+    """What a server answers to a Sec-WebSocket-Key."""
+    digest = hashlib.sha1(key.encode() + GUID).digest()
+    return base64.b64encode(digest).decode()
+
+
 class Server(End):
     """The connection of a client, whose request is .path and .head.  Nothing
     is answered before accept()."""
@@ -261,9 +267,8 @@ class Server(End):
     def answer(self, *fields, status="101 Switching Protocols", **changed):
         """A head that accepts, with these lines added.  changed: a field's
         other value, or None to leave it out."""
-        accept = hashlib.sha1(self.field("Sec-WebSocket-Key").encode() + GUID)
         named = {"Upgrade": "websocket", "Connection": "Upgrade",
-                 "Accept": base64.b64encode(accept.digest()).decode(),
+                 "Accept": accept_of(self.field("Sec-WebSocket-Key")),
                  **changed}
         name = {"Accept": "Sec-WebSocket-Accept"}
         lines = [f"{name.get(k, k)}: {v}" for k, v in named.items()
