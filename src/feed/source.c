@@ -771,7 +771,31 @@ void source_describe(struct channel *channel, struct buffer *out)
             buffer_append_str(out, STR(",\"fault\":"));
             json_append_string(out, str_of(s->last_fault));
         }
+        if (channel_stale(channel))
+            buffer_append_str(out, STR(",\"stale\":true"));
         buffer_append_byte(out, '}');
     }
     pthread_mutex_unlock(&source_lock);
+}
+
+void source_metrics(struct buffer *out)
+{
+    unsigned count[sizeof(run_names) / sizeof(*run_names)] = {0}, stale = 0;
+
+    pthread_mutex_lock(&source_lock);
+    for (const struct source *s = all_sources; s != NULL; s = s->next) {
+        count[s->run]++;
+        stale += channel_stale(s->channel);
+    }
+    pthread_mutex_unlock(&source_lock);
+    buffer_append_str(out, STR("# HELP penstock_sources Sources by state.\n"
+                               "# TYPE penstock_sources gauge\n"));
+    for (size_t i = 0; i < sizeof(count) / sizeof(*count); i++)
+        buffer_printf(out, "penstock_sources{state=\"%s\"} %u\n",
+                      run_names[i], count[i]);
+    buffer_printf(out,
+                  "# HELP penstock_sources_stale Sources that have been lost "
+                  "for longer than their stale.\n"
+                  "# TYPE penstock_sources_stale gauge\n"
+                  "penstock_sources_stale %u\n", stale);
 }

@@ -62,5 +62,7 @@ void source_fini(void);
 /* State and last fault for people, as JSON members ("state":"open",...), or
  * nothing where the channel has no source. */
 void source_describe(struct channel *channel, struct buffer *out);
+/* How many there are by state, in Prometheus' text format. */
+void source_metrics(struct buffer *out);
 
 #endif

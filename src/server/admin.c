@@ -261,6 +261,7 @@ static void show_metrics(struct exchange *x)
                   "# HELP penstock_clients Connections of clients.\n"
                   "# TYPE penstock_clients gauge\npenstock_clients %u\n",
                   atomic_load(&server_part(x)->server->clients));
+    source_metrics(&body);
     answer_init(&a);
     answer_add(&a, "Content-Type", STR("text/plain; version=0.0.4"));
     exchange_respond(x, 200, &a.headers, body.data, body.len);

@@ -2,6 +2,7 @@
 listened is lost, and readers are told so; where it can, nothing is.  And one
 that stays away: what it said last may be old."""
 
+import re
 import time
 
 import pytest
@@ -213,6 +214,10 @@ def test_polls_say_that_their_answer_may_be_old(penstock, backend):
     assert p.get("/n").headers.get("Warning") is None
     b.kill()
     p.wait_for(lambda: p.get("/n").headers.get("Warning"))
+    source = p.channel("n")["source"]
+    assert source["stale"] is True and source["fault"]
+    assert re.search("^penstock_sources_stale 1$",
+                     p.admin("GET", "/metrics").text, re.M)
     for query in ("", "?since=oldest", "?since=now&wait=0"):
         answer = p.get("/n" + query)
         assert answer.headers["Warning"] == '110 - "Response is Stale"'

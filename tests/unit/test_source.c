@@ -538,6 +538,29 @@ static void it_is_described_with_its_last_fault(void **state)
     buffer_fini(&b);
 }
 
+static void assert_metrics(const char *line)
+{
+    struct buffer b = {0};
+
+    source_metrics(&b);
+    buffer_append(&b, "", 1);
+    assert_non_null(strstr(b.data, line));
+    buffer_fini(&b);
+}
+
+static void they_are_counted_by_state(void **state)
+{
+    settings.stale_ms = 100;
+    assert_metrics("\npenstock_sources{state=\"OPENING\"} 0\n");
+    come();
+    assert_metrics("\npenstock_sources{state=\"OPENING\"} 1\n");
+    source_failed(source, "broke", 0);
+    assert_metrics("\npenstock_sources{state=\"WAITING\"} 1\n");
+    assert_metrics("\npenstock_sources_stale 0\n");
+    go_on(100 + SLACK_MS);
+    assert_metrics("\npenstock_sources_stale 1\n");
+}
+
 static void a_channel_without_one_has_nothing_to_describe(void **state)
 {
     struct buffer b = {0};
@@ -585,6 +608,7 @@ int main(void)
         CASE(without_an_id_nothing_is_a_repeat),
         CASE(what_is_long_past_is_no_repeat),
         CASE(it_is_described_with_its_last_fault),
+        CASE(they_are_counted_by_state),
         CASE(a_channel_without_one_has_nothing_to_describe),
     };
 
