@@ -2,29 +2,17 @@
  * the client (RFC 6455).  It has no ids, so what was sent while we were away
  * is not had. */
 #include <errno.h>
-#include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 
 #include "base/logging.h"
 #include "base/meter.h"
+#include "feed/socket.h"
 #include "feed/source.h"
 #include "feed/target.h"
 #include "feed/verdict.h"
 #include "hub/message.h"
 #include "modules.h"
 #include "proxy/backend.h"
-#include "wire/extension.h"
-#include "wire/websocket.h"
-
-#define KEY_OCTETS 16 /* RFC 6455 4.1 */
-#define KEY_CHARS  24
-
-/* A backend has this long to close the connection after the closing handshake
- * (7.1.1), or after it was failed. */
-#define LEAVE_MS 2000
-/* A backend that pings and reads no pongs may not fill our memory with them. */
-#define UNSENT_MAX 65536
 
 struct websocket_source {
     struct source *source;
@@ -34,7 +22,7 @@ struct websocket_source {
     bool parser_ready, open;
     bool said_close;       /* nothing may follow it (5.5.1) */
     const char *over;      /* why a callback stopped the feed */
-    char key[KEY_CHARS + 1];
+    struct socket socket;
 };
 
 static void give_up(struct websocket_source *s, const char *why)
@@ -44,51 +32,18 @@ static void give_up(struct websocket_source *s, const char *why)
 
 /* ---- to the backend ---------------------------------------------------------- */
 
-/* A client's frames are masked, each with a key that nobody can foresee (5.3,
- * 10.3).  payload is at most a control frame's, or the subscription. */
-static void send_frame(struct websocket_source *s, enum ws_opcode opcode,
-                       struct str payload)
-{
-    struct buffer frame = {0};
-    uint8_t head[WS_HEAD_MAX], mask[4] = {0};
-    size_t n;
-
-    RAND_bytes(mask, sizeof(mask));
-    n = ws_frame_head(head, opcode, payload.n, mask);
-    buffer_append(&frame, head, n);
-    buffer_append_str(&frame, payload);
-    if (!frame.failed) {
-        ws_mask(frame.data + n, payload.n, mask, 0);
-        client_send(s->client, frame.data, frame.len);
-    }
-    buffer_fini(&frame);
-}
-
 static void send_close(struct websocket_source *s, unsigned code)
 {
-    const char body[2] = {(char)(code >> 8), (char)code};
-
     s->said_close = true;
-    send_frame(s, WS_CLOSE, code == WS_NO_CODE ? STR("")
-                                               : (struct str){body, 2});
+    socket_send_close(s->client, code);
 }
 
 static void send_handshake(struct websocket_source *s)
 {
     struct buffer b = {0};
-    uint8_t octets[KEY_OCTETS] = {0};
 
-    RAND_bytes(octets, sizeof(octets));
-    EVP_EncodeBlock((unsigned char *)s->key, octets, sizeof(octets));
     target_write_request(&s->target, s->source, &b);
-    buffer_printf(&b,
-                  "Connection: Upgrade\r\nUpgrade: websocket\r\n"
-                  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n"
-                  "%s\r\n",
-                  s->key,
-                  source_settings(s->source)->compress
-                      ? "Sec-WebSocket-Extensions: " EXTENSION_OFFER "\r\n"
-                      : "");
+    socket_offer(&s->socket, source_settings(s->source)->compress, &b);
     client_expect(s->client, false, true);
     client_send(s->client, b.data, b.len);
     buffer_fini(&b);
@@ -111,8 +66,8 @@ static int on_message(void *arg, enum ws_opcode opcode, struct str data)
 /* Answered at once, whatever our readers do (5.5.2). */
 static int answer_ping(struct websocket_source *s, struct str data)
 {
-    if (client_pending(s->client) < UNSENT_MAX) {
-        send_frame(s, WS_PONG, data);
+    if (client_pending(s->client) < SOCKET_UNSENT_MAX) {
+        socket_send(s->client, WS_PONG, data);
         return 0;
     }
     send_close(s, WS_POLICY);
@@ -166,45 +121,6 @@ static void on_raw(struct client *c, char *data, size_t len)
     }
 }
 
-/* Whether what the backend chose was offered, and can be kept (RFC 7692 5). */
-static bool take_extension(struct websocket_source *s,
-                           const struct headers *headers)
-{
-    static const char name[] = "Sec-WebSocket-Extensions";
-    struct deflate_terms terms = {0};
-
-    if (headers_get(headers, name).p == NULL)
-        return true;
-    if (!source_settings(s->source)->compress ||
-        headers_get_only(headers, name).p == NULL ||
-        extension_accept(&terms, headers_get(headers, name)) < 0)
-        return false;
-    s->parser.deflate = terms.agreed;
-    return true;
-}
-
-/* NULL if the backend agreed (4.1), or else what is wrong. */
-static const char *judge(struct websocket_source *s,
-                         const struct http_message *m)
-{
-    struct str accept = headers_get_only(&m->headers, "Sec-WebSocket-Accept");
-    struct str upgrade = headers_get_only(&m->headers, "Upgrade");
-    char want[WS_ACCEPT_LEN + 1];
-
-    if (m->status != 101)
-        return "the backend refused the upgrade";
-    if (!str_eq_nocase(upgrade, STR("websocket")) ||
-        !headers_list_has(&m->headers, "Connection", "upgrade"))
-        return "the backend did not upgrade to websocket";
-    ws_accept((struct str){s->key, KEY_CHARS}, want);
-    if (!str_eq(accept, str_of(want)))
-        return "the backend's handshake has a wrong Sec-WebSocket-Accept";
-    if (!take_extension(s, &m->headers) ||
-        headers_get(&m->headers, "Sec-WebSocket-Protocol").p != NULL)
-        return "the backend chose what was not offered";
-    return NULL;
-}
-
 static int ask(struct websocket_source *s);
 
 static void redirect(struct websocket_source *s, struct str location)
@@ -232,16 +148,17 @@ static void on_head(struct client *c, const struct http_message *m)
         redirect(s, location);
         return;
     }
-    why = judge(s, m);
+    why = socket_judge(&s->socket, m);
     if (why != NULL) {
         give_up(s, why);
         return;
     }
     s->open = true;
+    s->parser.deflate = s->socket.deflate;
     watch_silence(s);
     source_opened(s->source, false);
     if (first != NULL)
-        send_frame(s, WS_TEXT, str_of(first));
+        socket_send(s->client, WS_TEXT, str_of(first));
 }
 
 static void on_body(struct client *c, const char *data, size_t len)
@@ -315,7 +232,7 @@ static void stop(struct source *source)
     if (s->open && !s->said_close)
         send_close(s, WS_GOING_AWAY);
     if (s->open)
-        client_leave(s->client, LEAVE_MS);
+        client_leave(s->client, SOCKET_LEAVE_MS);
     else
         client_close(s->client);
     s->client = NULL;

@@ -27,17 +27,26 @@ struct inbound {
     const char *leave_reason;
 };
 
+/* Why its own WebSocket to the backend is over. */
+struct said {
+    unsigned code;
+    const char *reason;
+};
+
 struct session {
     struct follower follower; /* first */
     struct inbound *inbound;
     struct channel *receive;  /* a reference: where its messages go, or NULL */
     struct inbox *inbox;      /* or the way to a backend, or NULL */
+    const struct said *said;  /* while the backend's end is passed on */
+    bool *gone;               /* set as it is freed; NULL: nobody asks */
     uint64_t rate_bucket;     /* of its messages */
     uint32_t pinged_us;       /* when our ping went out; wraps */
     bool pong_due : 1;        /* and its pong has not come */
     bool pinged : 1;          /* nothing at all has come since then */
     bool enveloped : 1;
     bool deflate : 1;         /* permessage-deflate is agreed on */
+    bool choked : 1;          /* it reads too slowly what its backend says */
     bool farewell : 1;        /* our close frame is queued or sent */
 };
 
@@ -120,6 +129,10 @@ static void say_own(struct session *s)
 {
     const struct inbound *in = s->inbound;
 
+    if (s->said != NULL) { /* to be answered, like any other */
+        say_close(s, s->said->code, s->said->reason);
+        return;
+    }
     s->follower.awaiting = false;
     if (in == NULL)
         say_close(s, WS_INTERNAL_ERROR, "out of memory");
@@ -173,8 +186,10 @@ static void fini(struct follower *f)
 {
     struct session *s = of_follower(f);
 
+    if (s->gone != NULL)
+        *s->gone = true;
+    inbox_leave(s->inbox, s->inbound == NULL ? 0 : s->inbound->leave_code);
     drop_inbound(s);
-    inbox_leave(s->inbox);
     channel_unref(&s->receive);
 }
 
@@ -324,6 +339,15 @@ static void tell_reply(struct session *s, struct str data, struct str type)
 
 #define DETAIL_MAX 1024 /* octets of a backend's reason that are passed on */
 
+/* Nor may a backend that says much fill our memory. */
+static void choke(struct session *s)
+{
+    if (s->choked || !too_much(s))
+        return;
+    s->choked = true;
+    inbox_read(s->inbox, false);
+}
+
 static void on_answered(void *arg, unsigned status, struct str data,
                         struct str content_type)
 {
@@ -334,8 +358,9 @@ static void on_answered(void *arg, unsigned status, struct str data,
         return;
     if (status >= 300)
         tell_error(s, status, told ? data : STR("the backend refused it"));
-    else if (data.n > 0)
+    else if (data.p != NULL)
         tell_reply(s, data, content_type);
+    choke(s);
     follower_pump(&s->follower);
 }
 
@@ -349,12 +374,24 @@ static void on_failed(void *arg, unsigned status, const char *why)
     follower_pump(&s->follower);
 }
 
+static void on_closed(void *arg, unsigned code, const char *reason)
+{
+    const struct said said = {code, reason};
+    struct session *s = arg;
+
+    if (s->farewell)
+        return;
+    s->said = &said;
+    follower_leave(&s->follower, FAREWELL_OWN);
+}
+
 static void on_room(void *arg)
 {
     exchange_read(((struct session *)arg)->follower.x, true);
 }
 
-static const struct inbox_ops session_inbox = {on_answered, on_failed, on_room};
+static const struct inbox_ops session_inbox = {on_answered, on_failed,
+                                               on_closed, on_room};
 
 /* No more is read while there is no room: the client has to wait. */
 static int post(struct session *s, const struct message_parts *parts)
@@ -516,9 +553,25 @@ static void on_raw(struct exchange *x, char *data, size_t len)
     follower_pump(&s->follower); /* pongs */
 }
 
+static void on_drained(struct exchange *x)
+{
+    struct session *s = x->handler;
+    bool gone = false;
+
+    s->gone = &gone;
+    follower_on_drained(x);
+    if (gone)
+        return;
+    s->gone = NULL;
+    if (!s->choked || too_much(s))
+        return;
+    s->choked = false;
+    inbox_read(s->inbox, true);
+}
+
 static const struct exchange_ops session_exchange = {
     .raw = on_raw,
-    .drained = follower_on_drained,
+    .drained = on_drained,
     .timeout = follower_on_timeout,
     .drain = follower_on_drain,
     .renew = follower_on_renew,

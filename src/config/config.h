@@ -68,6 +68,11 @@ struct route {
     struct pattern source_path; /* source.path, as a template; empty for none */
 };
 
+/* Whether it lists a transport (enum transport_kind). */
+bool route_serves(const struct route *r, unsigned kind);
+/* Whether clients may POST messages to it. */
+bool route_takes_posts(const struct route *r);
+
 struct route_entry;
 
 struct config {

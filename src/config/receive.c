@@ -27,18 +27,35 @@ void read_receive_channel(struct loading *l, const struct node *n, void *into)
         take_channel(l, n, node_text(n), r);
 }
 
-void read_receive_post(struct loading *l, const struct node *n, void *into)
+/* "post" and "websocket". */
+void read_receive_backend(struct loading *l, const struct node *n, void *into)
 {
     struct route *r = into;
     const char *path = NULL;
 
-    if (node_get(n->parent, "channel") != NULL)
-        fault_at(l, n, "a message has one place to go to; \"channel\" is there "
-                 "already");
-    else if (config_read_url(l, n, &r->reader.inbox.backend, &path) &&
-             config_init_pattern(l, n, path, &r->receive))
-        r->reader.receive = RECEIVE_POST;
+    if (config_read_url(l, n, &r->reader.inbox.backend, &path) &&
+        config_init_pattern(l, n, path, &r->receive))
+        r->reader.receive = strcmp(n->key, "post") == 0 ? RECEIVE_POST
+                                                        : RECEIVE_WEBSOCKET;
     free((char *)path);
+}
+
+/* Exactly one of these says where. */
+static void read_receive_object(struct loading *l, const struct node *n,
+                                struct route *r)
+{
+    static const char *const places[] = {"channel", "post", "websocket"};
+    unsigned count = 0;
+
+    for (int i = 0; i < 3; i++)
+        count += node_get(n, places[i]) != NULL;
+    if (count == 1)
+        keys_read(l, n, SCOPE_receive, r);
+    else if (count == 0)
+        fault_at(l, n, "needs \"channel\", \"post\" or \"websocket\"");
+    else
+        fault_at(l, n, "a message has one place to go to: \"channel\", "
+                 "\"post\" or \"websocket\"");
 }
 
 void read_hook(struct loading *l, const struct node *n, void *into)
@@ -91,9 +108,7 @@ void read_receive(struct loading *l, const struct node *n, void *into)
     const char *text;
 
     if (node_is(n, JSON_OBJECT)) {
-        keys_read(l, n, SCOPE_receive, r);
-        if (node_get(n, "channel") == NULL && node_get(n, "post") == NULL)
-            fault_at(l, n, "needs \"channel\" or \"post\"");
+        read_receive_object(l, n, r);
         return;
     }
     text = expect_text(l, n, "\"channel\", or a channel's name");
@@ -150,6 +165,7 @@ void check_receive(struct loading *l, const struct node *route,
                    struct route *r)
 {
     struct str missing;
+    bool elsewhere;
 
     r->per_connection = names_connection(&r->channel);
     if (r->multiplex && r->per_connection)
@@ -157,16 +173,19 @@ void check_receive(struct loading *l, const struct node *route,
                  "does not go with \"multiplex\"");
     else if (r->per_connection)
         check_transports(l, route, r);
-    if (r->multiplex && (r->reader.receive == RECEIVE_OTHER ||
-                         r->reader.receive == RECEIVE_POST))
+    elsewhere = r->reader.receive != RECEIVE_NOTHING &&
+                r->reader.receive != RECEIVE_CHANNEL;
+    if (r->multiplex && elsewhere)
         fault_in(l, route, "receive", "a multiplexed route takes messages for "
                  "\"channel\" only, the one that is named with each");
-    if ((r->reader.receive == RECEIVE_OTHER ||
-         r->reader.receive == RECEIVE_POST) &&
-        !r->multiplex && !pattern_covers(&r->pattern, &r->receive, &missing) &&
-        !str_eq(missing, CONNECTION))
+    else if (elsewhere && !pattern_covers(&r->pattern, &r->receive, &missing) &&
+             !str_eq(missing, CONNECTION))
         fault_in(l, route, "receive", "{%.*s} is not in the path \"%.80s\"",
                  STR_ARG(missing), r->path);
+    if (r->reader.receive == RECEIVE_WEBSOCKET &&
+        !route_serves(r, KIND_WEBSOCKET))
+        fault_in(l, route, "receive", "\"websocket\" is for clients by "
+                 "WebSocket, which \"transports\" does not list");
     check_hooks(l, route, r);
     if (r->multiplex && r->reader.presence.on)
         fault_in(l, route, "presence", "a multiplexed route tells nothing of "

@@ -4,6 +4,20 @@
 #include <errno.h>
 #include <stdlib.h>
 
+bool route_serves(const struct route *r, unsigned kind)
+{
+    for (unsigned i = 0; i < r->transport_count; i++)
+        if (r->transports[i] == kind)
+            return true;
+    return false;
+}
+
+bool route_takes_posts(const struct route *r)
+{
+    return r->reader.receive != RECEIVE_NOTHING &&
+           r->reader.receive != RECEIVE_WEBSOCKET && !r->per_connection;
+}
+
 /* Order ------------------------------------------------------------------- */
 
 /* A route as the search sees it: what rules most of them out stands side by

@@ -75,13 +75,11 @@ static const struct client_ops delivery_client = {
 static void write_head(struct buffer *b, const struct posting *what,
                        const struct backend_server *at)
 {
-    bool v6 = strchr(at->host, ':') != NULL;
-
     buffer_append_str(b, STR("POST "));
     buffer_append_str(b, what->target);
-    buffer_printf(b, v6 ? " HTTP/1.1\r\nHost: [%s]:%u\r\n"
-                        : " HTTP/1.1\r\nHost: %s:%u\r\n", at->host, at->port);
-    buffer_append_str(b, STR("Accept-Encoding: identity\r\n"
+    buffer_append_str(b, STR(" HTTP/1.1\r\nHost: "));
+    backend_write_host(at, b);
+    buffer_append_str(b, STR("\r\nAccept-Encoding: identity\r\n"
                              "User-Agent: penstock\r\n"));
     buffer_append_str(b, what->fields);
     buffer_printf(b, "Content-Length: %zu\r\n\r\n", what->body.n);

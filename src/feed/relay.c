@@ -19,7 +19,7 @@ static struct exchange *relay_free(struct relay *r)
 {
     struct exchange *x = r->x;
 
-    inbox_leave(r->inbox);
+    inbox_leave(r->inbox, 0);
     buffer_fini(&r->body);
     free(r);
     x->handler = NULL;
@@ -45,11 +45,17 @@ static void on_failed(void *arg, unsigned status, const char *why)
     exchange_problem(relay_free(arg), status, NULL, "%s", why);
 }
 
+/* It is a POST, and there is one message. */
+static void on_closed(void *arg, unsigned code, const char *reason)
+{
+}
+
 static void on_room(void *arg)
 {
 }
 
-static const struct inbox_ops relay_inbox = {on_answered, on_failed, on_room};
+static const struct inbox_ops relay_inbox = {on_answered, on_failed, on_closed,
+                                             on_room};
 
 static void on_body(struct exchange *x, const char *data, size_t len)
 {
@@ -105,7 +111,10 @@ void relay_open(struct exchange *x, const struct feed *feed)
     r->settings = feed->reader;
     x->handler = r;
     x->ops = &relay_exchange;
-    if (x->request->length > feed->reader->message_bytes)
+    if (inbox_full(r->inbox))
+        exchange_problem(relay_free(r), 503, NULL,
+                         "too many messages wait for their backends");
+    else if (x->request->length > feed->reader->message_bytes)
         exchange_problem(relay_free(r), 413, NULL,
                          "the message is larger than the route's \"message\"");
     else

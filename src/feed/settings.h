@@ -20,6 +20,7 @@ enum receive_to {
     RECEIVE_CHANNEL, /* the one that the client reads */
     RECEIVE_OTHER,   /* another one */
     RECEIVE_POST,    /* the backend, one request each */
+    RECEIVE_WEBSOCKET, /* a WebSocket to the backend for each client */
 };
 enum redis_what { REDIS_SUBSCRIBE, REDIS_PSUBSCRIBE, REDIS_STREAM };
 enum source_when { WHEN_NEEDED, WHEN_ALWAYS };
@@ -37,7 +38,7 @@ struct history_limits {
 
 /* What becomes of what clients say. */
 struct inbox_settings {
-    const struct backend *backend; /* of RECEIVE_POST */
+    const struct backend *backend; /* of the last two */
     uint64_t timeout_ms;    /* for the backend's answer */
     unsigned queue;         /* messages of one client that may wait */
     size_t reply_bytes;     /* largest answer taken */

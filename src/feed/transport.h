@@ -10,6 +10,8 @@
 /* The most channels that one connection may read. */
 #define FEED_CHANNELS_MAX 100
 
+struct inbox_type;
+
 /* A channel of a multiplexed route. */
 struct feed_channel {
     struct channel *channel; /* a reference */
@@ -29,7 +31,8 @@ struct feed {
     unsigned channel_count;
     struct snapshot *snapshot;
     struct channel *receive; /* where what the client sends goes, or NULL */
-    struct str inbox_target; /* or else the URL's path and query, names filled
+    const struct inbox_type *inbox_type; /* or how it goes to a backend */
+    struct str inbox_target; /* there: the URL's path and query, names filled
                               * in; absent: nowhere */
     struct str hook_targets[2]; /* of on_open and on_close, the same way */
     struct str client;       /* a name for it that no other one has */

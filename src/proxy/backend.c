@@ -65,6 +65,13 @@ const struct backend_server *backend_pick(const struct backend *b)
     return &b->servers[t == NULL ? 0 : t->next++ % b->server_count];
 }
 
+void backend_write_host(const struct backend_server *s, struct buffer *out)
+{
+    bool v6 = strchr(s->host, ':') != NULL;
+
+    buffer_printf(out, v6 ? "[%s]:%u" : "%s:%u", s->host, s->port);
+}
+
 struct client *backend_connect(const struct backend *b,
                                const struct backend_server *s,
                                const struct client_ops *ops, void *arg)

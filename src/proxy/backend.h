@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct buffer;
 struct client;
 struct client_ops;
 struct tls_context;
@@ -45,6 +46,9 @@ struct backend {
 
 /* The server whose turn it is: round robin. */
 const struct backend_server *backend_pick(const struct backend *b);
+
+/* Appends its host and port, as the field Host has them. */
+void backend_write_host(const struct backend_server *s, struct buffer *out);
 
 /* client_connect() with what b says of it; s is one of its servers. */
 struct client *backend_connect(const struct backend *b,

@@ -64,7 +64,7 @@ static const char *methods_of(const struct route *r)
 {
     if (r->proxy != NULL)
         return "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-    return r->reader.receive != RECEIVE_NOTHING && !r->per_connection
+    return route_takes_posts(r)
                ? "GET, HEAD, POST, OPTIONS"
                : "GET, HEAD, OPTIONS";
 }

@@ -21,14 +21,6 @@ static bool pattern_same(const struct pattern *a, const struct pattern *b)
     return true;
 }
 
-static bool serves(const struct route *r, unsigned kind)
-{
-    for (unsigned i = 0; i < r->transport_count; i++)
-        if (r->transports[i] == kind)
-            return true;
-    return false;
-}
-
 /* Who may read; whoever got in under other rules has to ask again. */
 static bool admission_same(const struct route *a, const struct route *b)
 {
@@ -68,7 +60,7 @@ static bool may_stay(const struct route *a, const struct route *b,
                      unsigned kind)
 {
     return b->proxy == NULL && text_same(a->channel_text, b->channel_text) &&
-           a->multiplex == b->multiplex && serves(b, kind) &&
+           a->multiplex == b->multiplex && route_serves(b, kind) &&
            admission_same(a, b) &&
            a->reader.receive == b->reader.receive &&
            hooks_same(a, b) &&

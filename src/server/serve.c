@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/jitter.h"
 #include "base/meter.h"
+#include "feed/inbox.h"
 #include "feed/presence.h"
 #include "feed/publish.h"
 #include "feed/relay.h"
@@ -20,14 +21,6 @@
 #include "server/throttle.h"
 
 /* ---- which transport --------------------------------------------------------- */
-
-static bool serves(const struct route *r, enum transport_kind kind)
-{
-    for (unsigned i = 0; i < r->transport_count; i++)
-        if (r->transports[i] == kind)
-            return true;
-    return false;
-}
 
 /* Whether Accept names this media type with a weight above 0, and whether it
  * would take something else as well (RFC 9110 12.5.1). */
@@ -139,15 +132,15 @@ static enum transport_kind select_transport(const struct http_message *m,
     struct acceptance accept = read_accept(&m->headers);
 
     if (asks_for_websocket(m))
-        return serves(r, KIND_WEBSOCKET) ? KIND_WEBSOCKET : KIND_N;
-    if (accept.event_stream && serves(r, KIND_SSE))
+        return route_serves(r, KIND_WEBSOCKET) ? KIND_WEBSOCKET : KIND_N;
+    if (accept.event_stream && route_serves(r, KIND_SSE))
         return KIND_SSE;
     if (accept.event_stream && !accept.anything_else)
         return KIND_N;
-    if (feed->waits && serves(r, KIND_LONGPOLL))
+    if (feed->waits && route_serves(r, KIND_LONGPOLL))
         return KIND_LONGPOLL;
     for (int i = 0; i < 3; i++)
-        if (serves(r, plain[i]))
+        if (route_serves(r, plain[i]))
             return plain[i];
     return KIND_N;
 }
@@ -155,7 +148,7 @@ static enum transport_kind select_transport(const struct http_message *m,
 static void refuse_transport(struct exchange *x, const struct route *r)
 {
     bool websocket_only = r->transport_count == 1 &&
-                          serves(r, KIND_WEBSOCKET);
+                          route_serves(r, KIND_WEBSOCKET);
     struct answer_headers a;
     struct buffer names = {0};
 
@@ -270,7 +263,7 @@ static void refuse_channel(struct exchange *x, int error, struct str name)
 static bool is_message(const struct http_message *m, const struct route *r)
 {
     return str_eq(m->method, STR("POST")) && !asks_for_websocket(m) &&
-           r->reader.receive != RECEIVE_NOTHING && !r->per_connection;
+           route_takes_posts(r);
 }
 
 static bool asks_for_list(const struct http_message *m, const struct route *r)
@@ -284,7 +277,7 @@ static bool refuse_method(struct exchange *x, const struct route *r)
 {
     const struct http_message *m = x->request;
     struct answer_headers a;
-    bool takes = r->reader.receive != RECEIVE_NOTHING && !r->per_connection;
+    bool takes = route_takes_posts(r);
 
     if (str_eq(m->method, STR("GET")) || x->is_head || asks_for_websocket(m) ||
         is_message(m, r))
@@ -346,6 +339,9 @@ static int find_channels(struct exchange *x, const struct route *r,
     case RECEIVE_OTHER:
         return find_channel(x, r, &r->receive, values, NULL, &feed->receive);
     case RECEIVE_POST:
+    case RECEIVE_WEBSOCKET:
+        feed->inbox_type = r->reader.receive == RECEIVE_POST ? &inbox_post
+                                                             : &inbox_websocket;
         rc = pattern_expand_url(&r->receive, values, target);
         feed->inbox_target = buffer_str(target);
         break;

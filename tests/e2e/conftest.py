@@ -14,6 +14,7 @@ import servers                      # noqa: E402
 import programs                     # noqa: E402
 from backend import Backend         # noqa: E402
 from raw import wait_for            # noqa: E402, F401
+from ws_backend import WsBackend    # noqa: E402
 
 
 def pytest_configure(config):
@@ -84,3 +85,22 @@ def backend(request):
         b.kill()
     failures = [f for b in started for f in b.failures]
     assert not failures, failures
+
+
+@pytest.fixture
+def small_quarantine(monkeypatch):
+    """What ASan keeps of freed memory is not held by penstock.  Before the
+    fixture penstock."""
+    monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=1")
+
+
+@pytest.fixture
+def ws_backend():
+    made = []
+
+    def start(script, **options):
+        made.append(WsBackend(script, **options))
+        return made[-1]
+    yield start
+    for b in made:
+        b.stop()

@@ -12,7 +12,7 @@ from clients import SseClient, reader
 from raw import wait_for
 from servers import Nginx
 from test_20_sources import data_of, every_transport, quotes
-from test_21_websocket_source import WsBackend
+from ws_backend import WsBackend
 
 SSE = {"Content-Type": "text/event-stream"}
 

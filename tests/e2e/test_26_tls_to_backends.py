@@ -13,7 +13,7 @@ from certificates import Authority, server_context
 from clients import TRANSPORTS, SseClient, reader
 from test_20_sources import add_numbers, data_of, numbers, quotes
 from test_30_proxy import proxying
-from test_21_websocket_source import WsBackend
+from ws_backend import WsBackend
 
 every_version = pytest.mark.parametrize(
     "version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3],

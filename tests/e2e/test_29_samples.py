@@ -11,7 +11,6 @@ import pytest
 
 import raw
 from clients import TRANSPORTS, SseParser, reader
-from test_21_websocket_source import ws_backend  # noqa: F401, a fixture
 
 SAMPLES = pathlib.Path(__file__).parents[1] / "samples"
 every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
@@ -106,7 +105,7 @@ def test_streams_of_json(penstock, backend, name, transport):
 
 @every_transport
 @pytest.mark.parametrize("name", names("*ws-frames.txt"))
-def test_frames_of_websockets(penstock, ws_backend, name, transport):  # noqa: F811
+def test_frames_of_websockets(penstock, ws_backend, name, transport):
     frames = (SAMPLES / name).read_text().splitlines()
 
     async def script(b, ws):

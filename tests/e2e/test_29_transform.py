@@ -9,7 +9,7 @@ import pytest
 from backend import Feed
 from clients import TRANSPORTS, reader
 from raw import wait_for
-from test_21_websocket_source import WsBackend
+from ws_backend import WsBackend
 
 QUICK = {"min": "10ms", "max": "30ms"}
 PICK = {"event": "/type", "id": "/seq", "data": "/payload"}

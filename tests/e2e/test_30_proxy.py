@@ -764,12 +764,6 @@ def test_a_client_that_goes_takes_its_request_along(proxied, end, streaming):
 
 # --- backpressure ------------------------------------------------------------
 
-@pytest.fixture
-def small_quarantine(monkeypatch):
-    """What ASan keeps of freed memory is not held by the proxy."""
-    monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=1")
-
-
 @pytest.mark.slow
 def test_a_large_download_is_not_held_here(small_quarantine, proxied):
     block, blocks = os.urandom(MIB), 256
