@@ -40,20 +40,6 @@ static const struct source_settings *settings_of(const struct longpoll_source *s
 
 /* ---- asking ------------------------------------------------------------------ */
 
-/* Percent-encodes what a query's value cannot hold (RFC 3986 3.4). */
-static void append_value(struct buffer *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-
-        if ((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-            strchr("-._~", c) != NULL)
-            buffer_append_byte(out, (char)c);
-        else
-            buffer_printf(out, "%%%02X", c);
-    }
-}
-
 static void write_target(const struct longpoll_source *s, struct buffer *out)
 {
     struct str path = source_path(s->fetch.source);
@@ -63,13 +49,10 @@ static void write_target(const struct longpoll_source *s, struct buffer *out)
         buffer_append_str(out, str_of(s->target));
         return;
     }
-    buffer_append_str(out, path);
     if (cursor == NULL)
-        return;
-    buffer_append_byte(out, memchr(path.p, '?', path.n) != NULL ? '&' : '?');
-    buffer_append_str(out, str_of(settings_of(s)->param));
-    buffer_append_byte(out, '=');
-    append_value(out, cursor);
+        buffer_append_str(out, path);
+    else
+        target_write_param(out, path, settings_of(s)->param, cursor);
 }
 
 static int ask(struct longpoll_source *s)

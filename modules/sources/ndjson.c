@@ -1,6 +1,7 @@
 /* ndjson.c - the source "ndjson": a backend's stream of JSON values, one to a
- * line, or a JSON text sequence, or each behind its length.  It has no ids, so
- * what was sent while we were away is not had. */
+ * line, or a JSON text sequence, or each behind its length.  Where a value says
+ * its place, and the URL takes one, it is read on from there; else what was sent
+ * while we were away is not had. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -10,17 +11,63 @@
 #include "hub/message.h"
 #include "modules.h"
 #include "wire/ndjson.h"
+#include "wire/pointer.h"
 #include "wire/prefixed.h"
 
 struct ndjson_source {
     struct upstream upstream; /* first */
     struct ndjson_parser parser;
     struct prefixed_parser records; /* whose content is for parser */
+    char *cursor;             /* of the last value that had one, or NULL */
 };
 
 static struct ndjson_source *of(struct upstream *u)
 {
     return (struct ndjson_source *)u;
+}
+
+/* ---- the place ----------------------------------------------------------- */
+
+static void forget_place(struct upstream *u)
+{
+    free(of(u)->cursor);
+    of(u)->cursor = NULL;
+}
+
+/* A value may say that there is nothing to go on from. */
+static bool says_lost(const struct ndjson_source *s, struct str value)
+{
+    const char *lost = source_settings(s->upstream.source)->lost;
+    struct str member;
+
+    return lost != NULL && pointer_find(value, str_of(lost), &member);
+}
+
+static int lose_place(struct ndjson_source *s)
+{
+    forget_place(&s->upstream);
+    s->upstream.fault = "the backend no longer has what follows the cursor";
+    return -ESTALE;
+}
+
+/* A string, or a number as it is written. */
+static int keep_place(struct ndjson_source *s, struct str value)
+{
+    const char *cursor = source_settings(s->upstream.source)->cursor;
+    struct buffer text = {0};
+    struct str member;
+    char *place;
+
+    if (cursor == NULL || !pointer_find(value, str_of(cursor), &member))
+        return 0;
+    pointer_text(member, &text);
+    place = strndup(text.data == NULL ? "" : text.data, text.len);
+    buffer_fini(&text);
+    if (place == NULL)
+        return -ENOMEM;
+    forget_place(&s->upstream);
+    s->cursor = place;
+    return 0;
 }
 
 static int on_value(void *arg, struct str value)
@@ -31,7 +78,12 @@ static int on_value(void *arg, struct str value)
         .content_type = STR("application/json"),
     };
 
-    return source_emit(s->upstream.source, &parts, STR_NONE);
+    int rc;
+
+    if (says_lost(s, value))
+        return lose_place(s);
+    rc = source_emit(s->upstream.source, &parts, STR_NONE);
+    return rc < 0 ? rc : keep_place(s, value);
 }
 
 static void refuse(struct ndjson_source *s, const char *why)
@@ -85,6 +137,7 @@ static const struct upstream_ops line_ops = {
     .begin = begin,
     .data = data,
     .end = end,
+    .gone = forget_place,
 };
 
 /* ---- records behind their lengths ---------------------------------------------- */
@@ -137,9 +190,28 @@ static const struct upstream_ops record_ops = {
     .begin = begin_records,
     .data = record_data,
     .end = end_records,
+    .gone = forget_place,
 };
 
 /* ---- source_type --------------------------------------------------------------- */
+
+static int ask(struct ndjson_source *s, struct source *source,
+               const struct upstream_ops *ops)
+{
+    const struct source_settings *settings = source_settings(source);
+    const char *cursor = s->cursor != NULL ? s->cursor : settings->from;
+    struct buffer path = {0};
+    int rc = -ENOMEM;
+
+    if (cursor == NULL)
+        return upstream_start(&s->upstream, source, ops, STR_NONE);
+    target_write_param(&path, source_path(source), settings->param, cursor);
+    if (!path.failed)
+        rc = upstream_start_at(&s->upstream, source, ops, buffer_str(&path),
+                               s->cursor != NULL);
+    buffer_fini(&path);
+    return rc;
+}
 
 static int start(struct source *source)
 {
@@ -153,10 +225,8 @@ static int start(struct source *source)
                          settings->framing == FRAMING_UINT32 ? PREFIX_UINT32
                                                              : PREFIX_DECIMAL,
                          &record_parser_ops, s, settings->message_bytes);
-    return upstream_start(&s->upstream, source,
-                          settings->framing == FRAMING_LINES ? &line_ops
-                                                             : &record_ops,
-                          STR_NONE);
+    return ask(s, source, settings->framing == FRAMING_LINES ? &line_ops
+                                                             : &record_ops);
 }
 
 static void stop(struct source *source)
@@ -170,6 +240,7 @@ static void fini(struct source *source)
 
     ndjson_parser_fini(&s->parser);
     prefixed_parser_fini(&s->records);
+    forget_place(&s->upstream);
     upstream_fini(&s->upstream);
 }
 

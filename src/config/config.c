@@ -60,6 +60,7 @@ static void route_fini(struct route *r)
     free((char *)r->source.cursor);
     free((char *)r->source.param);
     free((char *)r->source.from);
+    free((char *)r->source.lost);
     if (r->source.fields != NULL)
         explicit_bzero((char *)r->source.fields, strlen(r->source.fields));
     free((char *)r->source.fields);

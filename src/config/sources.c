@@ -119,13 +119,13 @@ void read_transform(struct loading *l, const struct node *n, void *into)
         fault_at(l, n, "does not go with \"data\"");
 }
 
-/* Text of a long poll that is one word of a URL or a field. */
+/* What goes with those that have a place in the URL: one word of it. */
 static char *read_word(struct loading *l, const struct node *n,
                        const char *example)
 {
     const char *text = expect_text(l, n, example);
 
-    if (text == NULL || !goes_with(l, n, "longpoll", "longpoll"))
+    if (text == NULL || !goes_with(l, n, "longpoll", "ndjson"))
         return NULL;
     for (const char *c = text; *c != '\0'; c++)
         if (*c <= ' ' || *c >= 0x7f || strchr("#&=:\"<>", *c) != NULL) {
@@ -272,14 +272,37 @@ static void check_source_keys(struct loading *l, const struct node *n)
         check_no_http(l, n, kind);
 }
 
-static void preset_longpoll(struct loading *l, const struct node *n,
-                            struct route *r)
+void read_lost(struct loading *l, const struct node *n, void *into)
 {
-    if (node_get(n, "longpoll") == NULL)
-        return;
-    if (r->source.cursor == NULL)
+    if (goes_with(l, n, "ndjson", "ndjson"))
+        ((struct route *)into)->source.lost = read_pointer(l, n);
+}
+
+/* A stream has its places in its values, if it has any. */
+static void check_places(struct loading *l, const struct node *n,
+                         const struct route *r)
+{
+    static const char *const keys[] = {"param", "from", "lost"};
+
+    if (r->source.cursor != NULL && *r->source.cursor != '/')
+        fault_in(l, n, "cursor", "is a JSON Pointer with \"ndjson\", such as "
+                 "\"/seq\"");
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+        if (r->source.cursor == NULL && node_get(n, keys[i]) != NULL)
+            fault_in(l, n, keys[i], "needs \"cursor\", which says where the "
+                     "values have their places");
+}
+
+static void preset_places(struct loading *l, const struct node *n,
+                          struct route *r)
+{
+    bool polled = node_get(n, "longpoll") != NULL;
+
+    if (polled && r->source.cursor == NULL)
         r->source.cursor = copy_text(l, "/next");
-    if (r->source.param == NULL)
+    if (node_get(n, "ndjson") != NULL)
+        check_places(l, n, r);
+    if (r->source.cursor != NULL && r->source.param == NULL)
         r->source.param = copy_text(l, "since");
 }
 
@@ -299,7 +322,7 @@ void read_source(struct loading *l, const struct node *n, void *into)
     check_source_keys(l, n);
     if (config_source_is_redis(&r->source))
         config_check_redis(l, n, r);
-    preset_longpoll(l, n, r);
+    preset_places(l, n, r);
     if (node_get(n, "framing") != NULL && node_get(n, "ndjson") == NULL)
         fault_in(l, n, "framing", "goes with \"ndjson\" only");
     if (r->source.backoff_min_ms > r->source.backoff_max_ms)

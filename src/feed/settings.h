@@ -105,9 +105,11 @@ struct source_settings {
     uint64_t every_ms;         /* poll; 0: as the backend says */
     const char *select;        /* poll, longpoll: JSON Pointer, or NULL */
     const char *each;          /* the same, in each item: its key; or NULL */
-    const char *cursor;        /* longpoll: "/POINTER", "link" or a field's name */
+    const char *cursor;        /* longpoll: "/POINTER", "link" or a field's name;
+                                * ndjson: "/POINTER", or NULL */
     const char *param;         /* the query's name for it */
     const char *from;          /* the first one, or NULL */
+    const char *lost;          /* ndjson: who has this has no place any more */
     uint64_t wait_ms;          /* how long the backend is asked to wait */
     bool compress;             /* the backend may compress what it sends */
     const char *fields;        /* of each request, "Name: value\r\n"...; or

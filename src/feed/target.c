@@ -84,6 +84,30 @@ void target_write_request(const struct target *t, const struct source *s,
     buffer_append_str(out, source_passed(s));
 }
 
+/* What a query's value cannot hold. */
+static void append_value(struct buffer *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if ((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+            strchr("-._~", c) != NULL)
+            buffer_append_byte(out, (char)c);
+        else
+            buffer_printf(out, "%%%02X", c);
+    }
+}
+
+void target_write_param(struct buffer *out, struct str path, const char *name,
+                        const char *value)
+{
+    buffer_append_str(out, path);
+    buffer_append_byte(out, memchr(path.p, '?', path.n) != NULL ? '&' : '?');
+    buffer_append_str(out, str_of(name));
+    buffer_append_byte(out, '=');
+    append_value(out, value);
+}
+
 /* ---- redirects ------------------------------------------------------------ */
 
 bool target_is_redirect(const struct http_message *m, struct str *location)

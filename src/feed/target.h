@@ -41,6 +41,10 @@ bool target_is_redirect(const struct http_message *m, struct str *location);
 /* Moves there, as far as the settings let it.  NULL, or why not: static. */
 const char *target_follow(struct target *t, const struct source *s,
                           struct str location);
+/* Writes path and query with one more parameter, percent-encoded (RFC 3986
+ * 3.4). */
+void target_write_param(struct buffer *out, struct str path, const char *name,
+                        const char *value);
 void target_fini(struct target *t);
 
 #endif

@@ -55,6 +55,8 @@ static void refuse(struct upstream *u, const struct http_message *m,
 {
     log_info("source.refused", "%s status=%u", source_label(u->source),
              m->status);
+    if (m->status == 410 && u->ops->gone != NULL)
+        u->ops->gone(u);
     source_failed(u->source, why, verdict_retry_ms(m));
 }
 
@@ -180,16 +182,31 @@ static int ask(struct upstream *u)
     return 0;
 }
 
-int upstream_start(struct upstream *u, struct source *s,
-                   const struct upstream_ops *ops, struct str last_event_id)
+static int begin(struct upstream *u, struct source *s,
+                 const struct upstream_ops *ops, struct str path)
 {
     u->source = s;
     u->ops = ops;
-    u->last_event_id = last_event_id;
     u->fault = NULL;
     u->streaming = false;
+    return target_begin(&u->target, s, path) < 0 ? -ENOMEM : ask(u);
+}
+
+int upstream_start(struct upstream *u, struct source *s,
+                   const struct upstream_ops *ops, struct str last_event_id)
+{
+    u->last_event_id = last_event_id;
     u->resumes = last_event_id.n > 0;
-    return target_begin(&u->target, s, source_path(s)) < 0 ? -ENOMEM : ask(u);
+    return begin(u, s, ops, source_path(s));
+}
+
+int upstream_start_at(struct upstream *u, struct source *s,
+                      const struct upstream_ops *ops, struct str path,
+                      bool resumes)
+{
+    u->last_event_id = STR_NONE;
+    u->resumes = resumes;
+    return begin(u, s, ops, path);
 }
 
 void upstream_stop(struct upstream *u)

@@ -20,6 +20,8 @@ struct upstream_ops {
     int (*data)(struct upstream *u, const char *data, size_t len);
     /* The stream ended as streams end: half a record may be lost or whole. */
     void (*end)(struct upstream *u);
+    /* The backend no longer has what it was asked for (410).  May be NULL. */
+    void (*gone)(struct upstream *u);
     /* What the backend wished to be left alone for; 0: nothing. */
     uint64_t (*retry_ms)(const struct upstream *u);
 };
@@ -42,6 +44,11 @@ struct upstream {
  * stays until begin(). */
 int upstream_start(struct upstream *u, struct source *s,
                    const struct upstream_ops *ops, struct str last_event_id);
+/* The same for those whose place is in the URL: path and query, and whether it
+ * says one. */
+int upstream_start_at(struct upstream *u, struct source *s,
+                      const struct upstream_ops *ops, struct str path,
+                      bool resumes);
 void upstream_stop(struct upstream *u);
 /* For source_type.fini, after the last stop. */
 void upstream_fini(struct upstream *u);

@@ -66,6 +66,7 @@ class Reader:
         self.headers = dict(headers)
         self.cursor = None
         self.gaps = 0
+        self.gaps_to = []  # of each, the id of the message behind it
         self.pending = []
 
     def read(self, n, timeout=10):
@@ -173,6 +174,7 @@ class SseClient(Reader):
         if event == "penstock.gap":
             self.gaps += 1
             self.gap = json.loads(data)
+            self.gaps_to.append(self.gap.get("to"))
         elif event == "penstock.stale":
             self.told.append(json.loads(data))
         elif self.enveloped:
@@ -243,6 +245,8 @@ class RequestReader(Reader):
         assert batch.get("gap", False) == marked, answer
         self.gaps += marked
         self.pending += [from_envelope(m) for m in batch["messages"]]
+        if marked and batch["messages"]:
+            self.gaps_to.append(batch["messages"][0]["id"])
         self.next = batch.get("next") or self.next
         return bool(batch["messages"])
 
@@ -351,6 +355,7 @@ class WsClient(Reader):
         if "gap" in m:
             self.gaps += 1
             self.gap = m["gap"]
+            self.gaps_to.append(self.gap.get("to"))
         elif "id" not in m or "data" not in m:
             self.told.append(m)
         else:

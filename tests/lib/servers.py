@@ -134,7 +134,10 @@ class Redis:
         return reply.args[0] if isinstance(reply, Exception) else reply
 
     def reply(self, answer):
-        line = answer.readline().removesuffix(b"\r\n")
+        line = answer.readline()
+        if not line.endswith(b"\r\n"):
+            raise ConnectionError("redis-server has closed")
+        line = line.removesuffix(b"\r\n")
         kind, rest = line[:1], line[1:]
         if kind == b"-":
             return RuntimeError(rest)

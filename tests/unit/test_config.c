@@ -522,7 +522,16 @@ static const struct broken {
     {SOURCE("\"publish\": true, \"transform\": {\"data\": \"/a\"}"),
      "f.json:2: routes[0].source.transform: does not go with \"publish\"\n"},
     {SOURCE("\"poll\": \"app/x\", \"cursor\": \"link\""),
-     "f.json:2: routes[0].source.cursor: goes with \"longpoll\" only\n"},
+     "f.json:2: routes[0].source.cursor: goes with \"longpoll\" and "
+     "\"ndjson\" only\n"},
+    {SOURCE("\"ndjson\": \"app/x\", \"cursor\": \"link\""),
+     "f.json:2: routes[0].source.cursor: is a JSON Pointer with \"ndjson\", "
+     "such as \"/seq\"\n"},
+    {SOURCE("\"ndjson\": \"app/x\", \"from\": \"0\""),
+     "f.json:2: routes[0].source.from: needs \"cursor\", which says where the "
+     "values have their places\n"},
+    {SOURCE("\"longpoll\": \"app/x\", \"lost\": \"/a\""),
+     "f.json:2: routes[0].source.lost: goes with \"ndjson\" only\n"},
     {SOURCE("\"longpoll\": \"app/x\", \"cursor\": \"/~\""),
      "f.json:2: routes[0].source.cursor: \"/~\" is no JSON Pointer (RFC 6901), "
      "which is such as \"/a/0/b\"\n"},
