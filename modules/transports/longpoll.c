@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/meter.h"
+#include "base/clock.h"
 #include "feed/batch.h"
 #include "feed/presence.h"
 #include "http/alike.h"
@@ -71,9 +71,9 @@ static bool is_alike(const struct waiter *w, const struct reading *reading,
 }
 
 /* Gives him the answer that another one got who waited at the same place; he
- * is freed then.  False: there is none, and *like says who else might get his;
+ * is freed then.  Returns how many messages it has; 0: there is none, and *like says who else might get his;
  * its count is 0 where that is nobody. */
-static bool answer_alike(struct waiter *w, struct likeness *like)
+static unsigned answer_alike(struct waiter *w, struct likeness *like)
 {
     struct exchange *x = w->x;
     const struct alike *found = NULL;
@@ -81,22 +81,23 @@ static bool answer_alike(struct waiter *w, struct likeness *like)
 
     like->count = 0;
     if (w->gap || w->packs || w->reader.selects)
-        return false; /* his answer is his own */
+        return 0; /* his answer is his own */
     reader_read(&w->reader, &reading);
     if (is_alike(w, &reading, like))
         found = alike_find(x, like, sizeof(*like));
     if (found != NULL)
-        meter_add(METER_messages_delivered, reading.count);
+        feed_delivered(x->tally, reading.messages, reading.count,
+                       clock_now_us());
     w->gap |= reading.missed > 0; /* the cursor has been moved past it */
     reading_done(&reading);
     if (found == NULL)
-        return false;
+        return 0;
     waiter_free(w);
     alike_send(x, found);
-    return true;
+    return like->count;
 }
 
-static void answer_batch(struct waiter *w, const struct likeness *like)
+static unsigned answer_batch(struct waiter *w, const struct likeness *like)
 {
     struct exchange *x = w->x;
     struct answer_headers a;
@@ -107,10 +108,9 @@ static void answer_batch(struct waiter *w, const struct likeness *like)
     unsigned empty = w->conditional ? 304 : 204;
     bool packs = w->packs;
 
-    batch_take(&b, &w->reader, w->settings, w->gap);
+    batch_take(&b, x->tally, &w->reader, w->settings, w->gap);
     answer_init(&a);
     add_fields(&a, w, applied);
-    meter_add(METER_gaps, b.gap);
     if (b.count == 0 && !w->reader.selects)
         feed_add_stale(&a, audience_channel(&w->reader), age);
     waiter_free(w);
@@ -128,15 +128,17 @@ static void answer_batch(struct waiter *w, const struct likeness *like)
         exchange_respond(x, empty, &a.headers, NULL, 0);
     }
     buffer_fini(&b.body);
+    return b.count;
 }
 
-/* Answers with what there is; ends the waiter. */
-static void answer(struct waiter *w)
+/* Answers with what there is; ends the waiter.  Returns how many messages that
+ * is. */
+static unsigned answer(struct waiter *w)
 {
     struct likeness like;
+    unsigned n = answer_alike(w, &like);
 
-    if (!answer_alike(w, &like))
-        answer_batch(w, &like);
+    return n > 0 ? n : answer_batch(w, &like);
 }
 
 static struct waiter *of_reader(struct reader *r)
@@ -146,8 +148,12 @@ static struct waiter *of_reader(struct reader *r)
 
 static void on_ready(struct reader *r)
 {
-    if (!reader_dry(r))
-        answer(of_reader(r));
+    uint64_t began_us = tally_begin();
+    tally_id tally = of_reader(r)->x->tally;
+
+    if (reader_dry(r))
+        return;
+    tally_end(tally, TALLY_delivery_us, began_us, answer(of_reader(r)));
 }
 
 static void on_ended(struct reader *r)

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/meter.h"
 #include "feed/batch.h"
 #include "feed/presence.h"
 #include "http/date.h"
@@ -106,8 +105,25 @@ static void respond_data(struct exchange *x, struct answer_headers *a,
         answer_add(a, "Content-Encoding", STR("gzip"));
     if (!str_eq(m->type, STR("message")))
         answer_add(a, "Penstock-Event", m->type);
-    meter_add(METER_messages_delivered, 1);
+    feed_delivered(x->tally, &m, 1, clock_now_us());
     exchange_respond(x, 200, &a->headers, data.p, data.n);
+}
+
+/* Nothing that the client does not have. */
+static void respond_empty(struct exchange *x, unsigned status,
+                          const struct answer_headers *a)
+{
+    tally_add(x->tally, TALLY_empty_answers, 1);
+    exchange_respond(x, status, &a->headers, NULL, 0);
+}
+
+/* How many a client passes over who has the message of its ETag. */
+static uint64_t merged(const struct feed *feed, const struct message *m)
+{
+    return feed->etag.kind == CURSOR_ID && feed->etag.epoch == m->epoch &&
+                   feed->etag.seq < m->seq
+               ? m->seq - feed->etag.seq - 1
+               : 0;
 }
 
 /* The newest message's own data, with its own content type. */
@@ -129,10 +145,12 @@ static void answer_newest(struct exchange *x, const struct feed *feed,
     answer_add(&a, "Last-Modified", str_of(modified));
     add_cache_control(&a, feed, cache);
     feed_add_stale(&a, feed->channel, age);
-    if (same)
-        exchange_respond(x, 304, &a.headers, NULL, 0);
-    else
-        respond_data(x, &a, m, feed, packed);
+    if (same) {
+        respond_empty(x, 304, &a);
+        return;
+    }
+    tally_add(x->tally, TALLY_messages_merged, merged(feed, m));
+    respond_data(x, &a, m, feed, packed);
 }
 
 /* A poll never waits, so nothing can wake it. */
@@ -165,7 +183,6 @@ static void respond_batch(struct exchange *x, const struct feed *feed,
     struct answer_headers a;
     char cache[32], age[24];
 
-    meter_add(METER_gaps, b->gap);
     answer_init(&a);
     if (!has_cursor(feed)) {
         add_cache_control(&a, feed, cache);
@@ -192,7 +209,7 @@ static void answer_batch(struct exchange *x, const struct feed *feed,
         feed_refuse(x, rc);
         return;
     }
-    batch_take(&b, &r, feed->reader,
+    batch_take(&b, x->tally, &r, feed->reader,
                rc > 0 || feed->cursor.kind == CURSOR_ALIEN);
     reader_leave(&r);
     if (b.body.failed)
@@ -234,7 +251,7 @@ static void answer_newest_of_each(struct exchange *x, const struct feed *feed)
     answer_init(&a);
     batch_fields(&a, &scratch, id, false, false);
     add_cache_control(&a, feed, cache);
-    exchange_respond(x, 304, &a.headers, NULL, 0);
+    respond_empty(x, 304, &a);
 }
 
 /* Nothing has been said yet; where the client may go on from is. */
@@ -252,7 +269,7 @@ static void answer_nothing(struct exchange *x, const struct feed *feed)
     batch_fields(&a, &scratch, id, alien, false);
     answer_add(&a, "Cache-Control", STR("no-store"));
     feed_add_stale(&a, feed->channel, age);
-    exchange_respond(x, 204, &a.headers, NULL, 0);
+    respond_empty(x, 204, &a);
 }
 
 /* ---- the very first one -------------------------------------------------------- */

@@ -274,7 +274,7 @@ static void subscribe(struct session *s, const struct command *c)
     command_subscribed(&text, str_of(sub.name), str_of(sub.id));
     say(s, &text);
     if (rc > 0) {
-        meter_add(METER_gaps, 1);
+        tally_add(f->x->tally, TALLY_gaps, 1);
         tell_gap(f, &sub.gap);
     }
 }

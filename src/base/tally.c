@@ -124,11 +124,11 @@ void tally_move(tally_id from, tally_id to)
         return;
     now_us = clock_now_us();
     if (from != 0) {
-        tally_add(from, TALLY_connections_closed, 1);
+        tally_add(from, TALLY_route_connections_closed, 1);
         tally_add(from, TALLY_connection_closed_us, now_us);
     }
     if (to != 0) {
-        tally_add(to, TALLY_connections, 1);
+        tally_add(to, TALLY_route_connections, 1);
         tally_add(to, TALLY_connection_opened_us, now_us);
     }
 }

@@ -10,6 +10,7 @@
 #include "base/logging.h"
 #include "base/rate.h"
 #include "base/snapshot.h"
+#include "base/tally.h"
 #include "feed/settings.h"
 #include "proxy/backend.h"
 #include "config/pattern.h"
@@ -48,6 +49,7 @@ struct route {
     char *host;           /* NULL: any */
     struct pattern pattern;
     unsigned line;        /* in the file */
+    tally_id tally;       /* where it is counted: set when it comes into force */
     struct cors_settings cors;
     struct rate rate;     /* of one client's requests */
     unsigned burst;       /* as written; 0: not */

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "base/meter.h"
+#include "base/clock.h"
 #include "hub/encoding.h"
 
 /* What a batch has so far, and may have. */
@@ -39,13 +39,14 @@ static unsigned fill(struct filling *f, const struct reading *reading)
     return n;
 }
 
-void batch_take(struct batch *b, struct reader *r,
+void batch_take(struct batch *b, tally_id tally, struct reader *r,
                 const struct reader_settings *settings, bool gap)
 {
     struct buffer elements = {0};
     struct filling f = {&elements, 0, settings->batch_messages,
                         settings->batch_bytes,
                         r->selects ? WIRE_JSON_NAMED : WIRE_JSON, gap};
+    uint64_t now_us = clock_now_us();
     bool more = true;
 
     *b = (struct batch){.count = 0};
@@ -56,6 +57,8 @@ void batch_take(struct batch *b, struct reader *r,
         reader_read(r, &reading);
         f.gap |= reading.missed > 0;
         n = fill(&f, &reading);
+        feed_delivered(tally, reading.messages, n, now_us);
+        tally_add(tally, TALLY_messages_skipped, reading.missed);
         reader_advance(r, &reading, n);
         b->full = n < reading.count;
         more = n > 0 && !b->full;
@@ -69,7 +72,9 @@ void batch_take(struct batch *b, struct reader *r,
     envelope_batch_tail(&b->body, str_of(b->id));
     b->body.failed |= elements.failed;
     buffer_fini(&elements);
-    meter_add(METER_messages_delivered, b->count);
+    if (b->count == 0)
+        tally_add(tally, TALLY_empty_answers, 1);
+    tally_add(tally, TALLY_gaps, b->gap);
 }
 
 void batch_fields(struct answer_headers *a, struct batch_fields *scratch,

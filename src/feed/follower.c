@@ -184,7 +184,7 @@ int follower_join(struct follower *f, const struct feed *feed,
                        feed_start(feed->reader), gap);
 
     if (rc > 0)
-        meter_add(METER_gaps, 1);
+        tally_add(f->x->tally, TALLY_gaps, 1);
     if (rc < 0)
         return rc;
     f->visit = visit_begin(f->x, feed, f->ops->name);
@@ -293,8 +293,8 @@ static bool consume(size_t *sent, size_t len)
 }
 
 /* Moves on past the octets that were sent.  At most one message is left half
- * sent, and kept by a reference. */
-static void account(struct follower *f, const struct reading *reading,
+ * sent, and kept by a reference.  Returns how many have begun to go out. */
+static unsigned account(struct follower *f, const struct reading *reading,
                     size_t sent)
 {
     unsigned n = 0;
@@ -304,14 +304,14 @@ static void account(struct follower *f, const struct reading *reading,
 
         if (!consume(&sent, left)) {
             f->partial_sent += sent;
-            return;
+            return 0;
         }
         message_unref(&f->partial);
     }
     if (f->control != NULL) {
         if (!consume(&sent, f->control->len)) {
             buffer_drop(f->control, sent);
-            return;
+            return 0;
         }
         buffer_fini(f->control);
         free(f->control);
@@ -332,7 +332,8 @@ static void account(struct follower *f, const struct reading *reading,
         n++;
     }
     reader_advance(&f->reader, reading, n);
-    meter_add(METER_messages_delivered, n);
+    feed_delivered(f->x->tally, reading->messages, n, f->active_us);
+    return n;
 }
 
 static void pack(struct follower *f, const struct reading *reading,
@@ -367,7 +368,7 @@ static bool is_merging(const struct follower *f)
 static bool tell_gap(struct follower *f, const struct gap *gap)
 {
     if (f->settings->lag == LAG_SKIP && f->ops->gap(f, gap)) {
-        meter_add(METER_gaps, 1);
+        tally_add(f->x->tally, TALLY_gaps, 1);
         return true;
     }
     meter_add(METER_readers_cut, 1);
@@ -380,7 +381,8 @@ static bool tell_gap(struct follower *f, const struct gap *gap)
 static void merge(struct follower *f)
 {
     if (is_merging(f))
-        meter_add(METER_messages_merged, reader_skip_to_newest(&f->reader));
+        tally_add(f->x->tally, TALLY_messages_merged,
+                  reader_skip_to_newest(&f->reader));
 }
 
 /* Looks at what there is.  False: messages are missing, and the follower was
@@ -392,9 +394,10 @@ static bool look(struct follower *f, struct reading *reading)
     if (reading->missed == 0)
         return true;
     if (is_merging(f)) {
-        meter_add(METER_messages_merged, reading->missed);
+        tally_add(f->x->tally, TALLY_messages_merged, reading->missed);
         return true;
     }
+    tally_add(f->x->tally, TALLY_messages_skipped, reading->missed);
     return tell_gap(f, &reading->gap);
 }
 
@@ -427,6 +430,7 @@ static enum sending send_some(struct follower *f)
 {
     struct reading reading;
     struct parcel parcel;
+    uint64_t began_us = tally_begin();
     size_t sent;
 
     reading.count = 0;
@@ -450,10 +454,11 @@ static enum sending send_some(struct follower *f)
     sent = parcel.total == 0
                ? 0
                : exchange_writev(f->x, parcel.iov, parcel.count);
-    account(f, &reading, sent);
-    reading_done(&reading);
     if (sent > 0)
         follower_touch(f);
+    tally_end(f->x->tally, TALLY_delivery_us, began_us,
+              account(f, &reading, sent));
+    reading_done(&reading);
     set_blocked(f, sent < parcel.total);
     if (f->reader.blocked || (parcel.total == 0 && reading.count == 0))
         return SENT_ENOUGH;
@@ -511,6 +516,8 @@ void follower_on_drained(struct exchange *x)
 {
     struct follower *f = x->handler;
 
+    if (f->reader.blocked)
+        tally_add(x->tally, TALLY_blocked_us, clock_now_us() - f->active_us);
     f->reader.blocked = false;
     if (f->ended || f->partial != NULL || f->control != NULL)
         follower_pump(f);

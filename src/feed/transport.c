@@ -75,6 +75,40 @@ int feed_join(struct reader *r, const struct reader_ops *ops,
     return rc;
 }
 
+static uint64_t age_us(const struct message *m, uint64_t now_us)
+{
+    return now_us > m->born_us ? now_us - m->born_us : 0;
+}
+
+/* Those that go out together have mostly come together: as long as the first is
+ * hardly older than the last, one step counts them all. */
+static void note_ages(struct histogram *h, struct message *const *messages,
+                      unsigned n, uint64_t now_us)
+{
+    uint64_t first_us = age_us(messages[0], now_us);
+    uint64_t last_us = age_us(messages[n - 1], now_us);
+
+    if (n <= 2 || histogram_bucket(first_us) == histogram_bucket(last_us)) {
+        histogram_add_n(h, first_us, n - n / 2);
+        if (n >= 2)
+            histogram_add_n(h, last_us, n / 2);
+        return;
+    }
+    note_ages(h, messages, n / 2, now_us);
+    note_ages(h, messages + n / 2, n - n / 2, now_us);
+}
+
+void feed_delivered(tally_id tally, struct message *const *messages,
+                    unsigned n, uint64_t now_us)
+{
+    struct tally *t = tally_of(tally);
+
+    if (n == 0)
+        return;
+    histogram_raise(&t->counts[TALLY_messages_delivered], n);
+    note_ages(&t->age_us, messages, n, now_us);
+}
+
 static feed_find_fn *find_channel;
 
 void feed_set_finder(feed_find_fn *find)

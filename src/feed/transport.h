@@ -95,6 +95,10 @@ void feed_add_vary(struct answer_headers *a, const struct reader_settings *s);
 /* Adds Warning (RFC 7234 5.5.1, which caches and people still read) and Age if
  * the channel's source is down. */
 void feed_add_stale(struct answer_headers *a, struct channel *c, char age[24]);
+/* The first n of these messages have gone out, as the answer that is counted
+ * there: so many, and how old each of them was. */
+void feed_delivered(tally_id tally, struct message *const *messages,
+                    unsigned n, uint64_t now_us);
 /* Answers for a join that failed with this error. */
 void feed_refuse(struct exchange *x, int error);
 /* The newest message, or NULL, as if a reader had come and gone: the source is

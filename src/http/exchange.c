@@ -128,6 +128,13 @@ bool exchange_replaces(const struct exchange *x, struct str name)
     return false;
 }
 
+void exchange_count(struct exchange *x, tally_id tally)
+{
+    x->tally = tally;
+    tally_add(tally, TALLY_route_requests, 1);
+    x->protocol->set_tally(x, tally);
+}
+
 void exchange_start(struct exchange *x, unsigned status,
                     const struct headers *headers, enum exchange_body body,
                     uint64_t length)

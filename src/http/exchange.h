@@ -13,6 +13,7 @@
 
 #include "base/buffer.h"
 #include "base/snapshot.h"
+#include "base/tally.h"
 #include "http/head.h"
 #include "http/headers.h"
 #include "http/parser.h"
@@ -73,6 +74,7 @@ struct exchange_protocol {
     void (*set_prompt)(struct exchange *x);
     void (*read)(struct exchange *x, bool on);
     void (*set_timer)(struct exchange *x, uint64_t delay_ms);
+    void (*set_tally)(struct exchange *x, tally_id tally);
     size_t (*pending)(const struct exchange *x);
     size_t (*unacked)(const struct exchange *x);
     const char *(*peer)(const struct exchange *x, char *out, size_t cap);
@@ -115,6 +117,7 @@ struct exchange {
     uint64_t started_us;
     uint64_t sent_bytes;            /* of the body, as the handler wrote it */
     uint16_t status;                /* 0 until the head is sent */
+    tally_id tally;                 /* where it is counted: exchange_count() */
     uint8_t kind;                   /* the service's: how it is answered */
     bool busy : 1;                  /* made, and not yet finished */
     bool chunked : 1;               /* the body is sent in chunks */
@@ -137,6 +140,10 @@ struct exchange {
     bool finished : 1;              /* the answer is complete, the request's
                                      * body perhaps not */
 };
+
+/* What x is about: it is counted there, and so is what comes and goes over its
+ * connection from now on. */
+void exchange_count(struct exchange *x, tally_id tally);
 
 /* Sends the head; or, with x->hold_head, keeps it so that it goes out together
  * with what follows at once: a write, exchange_flush() or the end.  Fields of the connection (Connection, Transfer-Encoding,

@@ -25,6 +25,7 @@
 #define OUTPUT_MAX (256 * 1024)
 /* Answers up to this size are put together with others. */
 #define GATHER_MAX (16 * 1024)
+#define TIMED_EVERY 8 /* requests */
 #define EMIT_MAX   3 /* pieces that one write of a body takes */
 /* A request body that nobody wants is read to its end up to here, so that the
  * connection lives on; a longer one costs the connection. */
@@ -168,12 +169,16 @@ static void tell_drain(struct http1 *h)
         x->ops->drain(x);
 }
 
+/* How many heads this thread has seen: whether a read brought one. */
+static _Thread_local unsigned heads;
+
 static int on_head(void *arg, const struct http_message *request)
 {
     struct http1 *h = arg;
     struct exchange *x = &h->exchange;
 
     meter_add(METER_requests, 1);
+    heads++;
     exchange_begin(x, x->service, request);
     x->request_done = !request->chunked && request->length == 0;
     conn_set_timer(&h->conn, 0);
@@ -396,7 +401,7 @@ static void keep_input(struct http1 *h, const char *data, size_t len)
     }
 }
 
-static void on_data(struct conn *c, char *data, size_t len)
+static void take(struct conn *c, char *data, size_t len)
 {
     struct http1 *h = of_conn(c);
 
@@ -415,6 +420,21 @@ static void on_data(struct conn *c, char *data, size_t len)
         keep_input(h, data, len);
     if (!c->dead)
         process(h);
+}
+
+/* Now and then a read that brings requests is timed: parsing, the answers that
+ * were there at once, and sending them. */
+static void on_data(struct conn *c, char *data, size_t len)
+{
+    unsigned before = heads;
+    uint64_t began_us =
+        before % TIMED_EVERY == 0 && !of_conn(c)->exchange.busy
+            ? clock_now_us()
+            : 0;
+
+    take(c, data, len);
+    if (heads != before)
+        tally_end(c->tally, TALLY_request_us, began_us, heads - before);
 }
 
 /* ---- the connection ------------------------------------------------------ */
@@ -757,6 +777,11 @@ static void h1_set_timer(struct exchange *x, uint64_t delay_ms)
                                           : clock_now_us() + delay_ms * 1000;
 }
 
+static void h1_set_tally(struct exchange *x, tally_id tally)
+{
+    conn_set_tally(&of_exchange(x)->conn, tally);
+}
+
 static size_t h1_pending(const struct exchange *x)
 {
     /* What is put together goes out before the loop goes on, and nobody is told
@@ -791,6 +816,7 @@ static const struct exchange_protocol http1_protocol = {
     .set_prompt = h1_set_prompt,
     .read = h1_read,
     .set_timer = h1_set_timer,
+    .set_tally = h1_set_tally,
     .pending = h1_pending,
     .unacked = h1_unacked,
     .peer = h1_peer,

@@ -84,6 +84,7 @@ static int append_stamped(struct channel *c, struct message *m, uint64_t stamp,
     m->home = c;
     if (history_append(&c->history, m, evicted) < 0)
         return -ENOMEM;
+    frequency_note(&c->frequency, m);
     atomic_store_explicit(&c->newest_stamp, stamp, memory_order_relaxed);
     return 0;
 }
@@ -135,7 +136,7 @@ int channel_append(struct channel *c, struct message **messages, unsigned n,
     atomic_store_explicit(&c->used_us, clock_now_us(), memory_order_relaxed);
     wake(c, waiting);
     history_free_evicted(evicted);
-    meter_add(METER_messages_published, done);
+    meter_add(METER_messages_published, c->hub->uncounted ? 0 : done);
     while (done < n)
         message_unref(&messages[done++]);
     if (out != NULL)
@@ -289,6 +290,13 @@ void channel_status(struct channel *c, struct channel_status *out)
     measure(&c->history, out);
     pthread_mutex_unlock(&c->lock);
     out->readers = atomic_load(&c->readers);
+}
+
+void channel_frequency(struct channel *c, struct frequency *out)
+{
+    pthread_mutex_lock(&c->lock);
+    *out = c->frequency;
+    pthread_mutex_unlock(&c->lock);
 }
 
 struct message *channel_newest(struct channel *c, uint64_t *epoch)

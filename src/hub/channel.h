@@ -13,6 +13,7 @@
 #include <uthash.h>
 
 #include "base/mailbox.h"
+#include "hub/frequency.h"
 #include "hub/history.h"
 
 #define CHANNEL_NAME_MAX 1024 /* octets; what a URL may make us keep as a key */
@@ -39,6 +40,7 @@ struct channel {
     struct hub *hub;                 /* (i) */
     pthread_mutex_t lock;
     struct history history;          /* (c) */
+    struct frequency frequency;      /* (c) */
     _Atomic uint64_t newest_stamp;   /* (a) of its last message, held or not */
     uint64_t waiting;                /* (c) bit per worker: its seat has
                                       * seen all there is, and wants a wake-up */
@@ -114,6 +116,8 @@ struct channel_status {
     uint64_t interval_us; /* mean time between those held; 0: fewer than two */
 };
 void channel_status(struct channel *c, struct channel_status *out);
+/* How often it has something new, so far. */
+void channel_frequency(struct channel *c, struct frequency *out);
 /* The newest message (not aside) with a reference for the caller, or NULL.  epoch may be
  * NULL. */
 struct message *channel_newest(struct channel *c, uint64_t *epoch);

@@ -17,6 +17,8 @@ struct hub {
     hub_post_fn *post;
     void *post_arg;
     struct order order;      /* of all their messages */
+    bool uncounted;          /* what is appended is no message of a backend's;
+                              * set before there is any */
 };
 
 #define HUB_WORKERS_MAX 64 /* bits of channel.waiting */

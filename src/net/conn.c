@@ -92,6 +92,7 @@ void conn_close(struct conn *c, bool reset)
         return;
     c->dead = true;
     c->reading = c->writing = false;
+    tally_move(c->tally, 0); /* what was just read still counts there */
     worker_timer_clear(w, &c->timer);
     if (reset)
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
@@ -177,9 +178,10 @@ size_t conn_writev(struct conn *c, const struct iovec *iov, int n)
     while (sent < 0 && errno == EINTR);
     if (sent < 0) {
         /* The kernel tells of it once: SO_ERROR is clear after this. */
-        c->error = errno == EAGAIN ? 0 : (int16_t)errno;
+        c->error = errno == EAGAIN ? 0 : (uint8_t)errno;
         sent = 0;
     }
+    tally_add(c->tally, TALLY_sent_bytes, (uint64_t)sent);
     if (c->error != 0)
         expect_break(c);
     else if ((size_t)sent < total)
@@ -191,7 +193,7 @@ void conn_break(struct conn *c, int error)
 {
     if (c->dead)
         return;
-    c->error = (int16_t)error;
+    c->error = (uint8_t)error;
     shutdown(c->fd, SHUT_RDWR);
     expect_break(c);
 }
@@ -225,6 +227,14 @@ void conn_write(struct conn *c, const void *data, size_t len)
 
     if (len > 0)
         conn_write_all(c, &whole, 1);
+}
+
+void conn_set_tally(struct conn *c, tally_id tally)
+{
+    if (c->dead)
+        return;
+    tally_move(c->tally, tally);
+    c->tally = tally;
 }
 
 void conn_read(struct conn *c, bool on)
@@ -268,13 +278,13 @@ static void on_broken(struct conn *c, int error)
 }
 
 /* What the kernel has to say of it. */
-static int16_t take_error(struct conn *c)
+static uint8_t take_error(struct conn *c)
 {
     int error = 0;
     socklen_t len = sizeof(error);
 
     getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
-    return (int16_t)error;
+    return (uint8_t)error;
 }
 
 static void finish_connect(struct conn *c)
@@ -309,11 +319,13 @@ static void flush(struct conn *c)
 {
     int sent;
 
-    do
+    do {
         sent = evbuffer_write(c->out, c->fd);
-    while (sent > 0 && conn_pending(c) > 0);
+        if (sent > 0)
+            tally_add(c->tally, TALLY_sent_bytes, (uint64_t)sent);
+    } while (sent > 0 && conn_pending(c) > 0);
     if (sent < 0 && errno != EAGAIN && errno != EINTR)
-        c->error = (int16_t)errno;
+        c->error = (uint8_t)errno;
 }
 
 static void on_writable(struct conn *c)
@@ -360,6 +372,8 @@ static bool read_some(struct conn *c, bool ending)
     if (n > 0) {
         if (!c->lingering)
             c->ops->data(c, scratch, (size_t)n);
+        /* Only now is it known what they were about. */
+        tally_add(c->tally, TALLY_received_bytes, (uint64_t)n);
         return n == WORKER_SCRATCH || ending;
     }
     if (n < 0 && errno == EINTR)

@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 
 #include "base/mailbox.h"
+#include "base/tally.h"
 #include "net/poller.h"
 #include "net/timer.h"
 
@@ -52,7 +53,8 @@ struct conn {
     int fd;
     uint32_t peer4;            /* its address of version 4, once asked for */
     uint32_t unacked_seen;     /* while lingering: when the timer was set */
-    int16_t error;             /* of a write; what can be read still is */
+    tally_id tally;            /* where its octets are counted: conn_set_tally() */
+    uint8_t error;             /* of a write; what can be read still is */
     bool reading : 1;          /* the owner wants what comes */
     bool unread : 1;           /* something came while it did not */
     bool writing : 1;          /* the socket is full */
@@ -96,6 +98,10 @@ size_t conn_pending(const struct conn *c);
  * going down is how a slow peer differs from a dead one: the kernel takes more
  * only once a third of its buffer, some MiB, is free. */
 size_t conn_unacked(const struct conn *c);
+
+/* What c is about from now on, until it closes: octets both ways are counted
+ * there, those of the current read included.  0: nothing. */
+void conn_set_tally(struct conn *c, tally_id tally);
 
 /* Starts or stops reading (backpressure). */
 void conn_read(struct conn *c, bool on);

@@ -3,12 +3,14 @@
 #include <openssl/crypto.h>
 
 #include "base/clock.h"
-#include "base/meter.h"
 #include "feed/publish.h"
 #include "feed/source.h"
 #include "hub/cursor.h"
 #include "server/apply.h"
+#include "server/live.h"
+#include "server/metrics.h"
 #include "server/reload.h"
+#include "server/report.h"
 #include "server/server.h"
 #include "wire/json.h"
 
@@ -196,72 +198,20 @@ static void serve_channel_name(struct exchange *x, struct str raw)
 
 /* ---- the rest ------------------------------------------------------------------ */
 
-static void write_text(struct buffer *out, const char *name, const char *text)
-{
-    if (text == NULL)
-        return;
-    buffer_printf(out, ",\"%s\":", name);
-    json_append_string(out, str_of(text));
-}
-
-static void write_feed(struct buffer *out, const struct route *r)
-{
-    write_text(out, "channel", r->channel_text);
-    write_text(out, "source", r->source.type);
-    if (r->multiplex)
-        buffer_append_str(out, STR(",\"multiplex\":true"));
-    buffer_append_str(out, STR(",\"transports\":["));
-    for (unsigned k = 0; k < r->transport_count; k++)
-        buffer_printf(out, "%s\"%s\"", k > 0 ? "," : "",
-                      config_transports[r->transports[k]]);
-    buffer_append_byte(out, ']');
-}
-
-static void write_route(struct buffer *out, const struct route *r)
-{
-    buffer_append_str(out, STR("{\"path\":"));
-    json_append_string(out, str_of(r->path));
-    write_text(out, "host", r->host);
-    if (r->proxy != NULL)
-        write_text(out, "proxy", r->proxy->name);
-    else
-        write_feed(out, r);
-    buffer_append_byte(out, '}');
-}
-
 static void list_routes(struct exchange *x)
 {
-    const struct config *config = server_part(x)->config;
     struct buffer body = {0};
 
-    buffer_append_str(&body, STR("{\"routes\":["));
-    for (unsigned i = 0; i < config->route_count; i++) {
-        buffer_append_str(&body, i > 0 ? STR(",") : STR(""));
-        write_route(&body, &config->routes[i]);
-    }
-    buffer_append_str(&body, STR("]}"));
+    report_routes(&body, server_part(x)->server, server_part(x)->config);
     respond_json(x, &body);
 }
 
-/* The Prometheus text format, version 0.0.4. */
 static void show_metrics(struct exchange *x)
 {
     struct buffer body = {0};
     struct answer_headers a;
 
-    for (int m = 0; m < METER_N; m++)
-        buffer_printf(&body,
-                      "# HELP penstock_%s_total %s.\n"
-                      "# TYPE penstock_%s_total counter\n"
-                      "penstock_%s_total %llu\n",
-                      meter_names[m], meter_helps[m], meter_names[m],
-                      meter_names[m],
-                      (unsigned long long)meter_sum((enum meter)m));
-    buffer_printf(&body,
-                  "# HELP penstock_clients Connections of clients.\n"
-                  "# TYPE penstock_clients gauge\npenstock_clients %u\n",
-                  atomic_load(&server_part(x)->server->clients));
-    source_metrics(&body);
+    metrics_write(&body, server_part(x)->server, server_part(x)->config);
     answer_init(&a);
     answer_add(&a, "Content-Type", STR("text/plain; version=0.0.4"));
     exchange_respond(x, 200, &a.headers, body.data, body.len);
@@ -284,11 +234,13 @@ static void serve_name(struct exchange *x, struct str path)
         list_channels(x);
     else if (str_eq(path, STR("/routes")))
         list_routes(x);
+    else if (str_eq(path, STR("/live")))
+        live_open(x);
     else if (str_eq(path, STR("/metrics")))
         show_metrics(x);
     else
         exchange_problem(x, 404, NULL,
-                         "there are /channels, /channels/NAME, /routes, "
+                         "there are /channels, /channels/NAME, /routes, /live, "
                          "/metrics, /healthz and /readyz");
 }
 

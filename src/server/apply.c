@@ -65,8 +65,11 @@ static void apply_logging(const struct config *c)
     accesslog_setup((enum access_log_form)c->log.access);
 }
 
-void apply_config(struct server *s, const struct config *config)
+void apply_config(struct server *s, struct config *config)
 {
+    for (unsigned i = 0; i < config->route_count; i++)
+        config->routes[i].tally =
+            tally_route(config->routes[i].host, config->routes[i].path);
     apply_logging(config);
     atomic_store(&s->clients_max, clients_max(config, s->descriptors));
     hub_set_limit(&s->hub, config->limits.channels);

@@ -11,7 +11,7 @@ struct server;
 struct server_worker;
 
 /* Applies what is neither a route's nor a worker's; the main thread. */
-void apply_config(struct server *s, const struct config *config);
+void apply_config(struct server *s, struct config *config);
 /* Applies part->config to what the part's connections see; its worker, or
  * before that runs. */
 void apply_config_part(struct server_worker *part);

@@ -85,6 +85,8 @@ static void let_readers_go(struct server_worker *part)
 
     while ((x = LIST_FIRST(&part->readers)) != NULL)
         leaving_add(&part->leaving, x);
+    while ((x = LIST_FIRST(&part->watchers)) != NULL)
+        leaving_add(&part->leaving, x);
     leaving_begin(&part->leaving, c->limits.spread_ms < half_ms
                                       ? c->limits.spread_ms
                                       : half_ms);

@@ -212,6 +212,18 @@ static bool refuse_rate(struct exchange *x, const struct route *r)
     return true;
 }
 
+/* Where what r answers in this way is counted. */
+static tally_id tally_part_of(const struct route *r, unsigned kind)
+{
+    _Static_assert((int)KIND_POLL == TALLY_POLL &&
+                       (int)KIND_LONGPOLL == TALLY_LONGPOLL &&
+                       (int)KIND_SSE == TALLY_SSE &&
+                       (int)KIND_WEBSOCKET == TALLY_WEBSOCKET &&
+                       (int)KIND_N == TALLY_OTHER,
+                   "a transport has the same number in both");
+    return r->tally == 0 ? 0 : (tally_id)(r->tally + kind);
+}
+
 /* ---- a channel --------------------------------------------------------------- */
 
 /* Last-Event-ID wins over ?since=. */
@@ -360,26 +372,30 @@ static void refuse_nameless(struct exchange *x)
 static void open_transport(struct exchange *x, const struct route *r,
                            struct feed *feed)
 {
-    enum transport_kind kind;
-
-    kind = select_transport(x->request, r, feed);
-    if (kind == KIND_N)
+    if (x->kind == KIND_N)
         refuse_transport(x, r);
     else if (r->multiplex && feed->channel_count == 0 &&
-             kind != KIND_WEBSOCKET)
+             x->kind != KIND_WEBSOCKET)
         refuse_nameless(x);
-    else {
-        x->kind = (uint8_t)kind;
-        modules_transport(config_transports[kind])->open(x, feed);
-    }
+    else
+        modules_transport(config_transports[x->kind])->open(x, feed);
+}
+
+/* How it is answered: a transport's kind, or KIND_N for what reads no channel,
+ * or none that the route serves. */
+static enum transport_kind kind_of(const struct http_message *m,
+                                   const struct route *r,
+                                   const struct feed *feed)
+{
+    return is_message(m, r) || asks_for_list(m, r)
+               ? KIND_N
+               : select_transport(m, r, feed);
 }
 
 /* A request that is one of many, and not a reader that stays. */
 static bool is_short(const struct http_message *m, const struct route *r,
-                     const struct feed *feed)
+                     enum transport_kind kind)
 {
-    enum transport_kind kind = select_transport(m, r, feed);
-
     return is_message(m, r) || asks_for_list(m, r) || kind == KIND_POLL ||
            kind == KIND_LONGPOLL;
 }
@@ -518,7 +534,9 @@ static void serve_channel(struct exchange *x, const struct route *r,
     if (refuse_method(x, r))
         return;
     read_wait(x->request, &feed);
-    if (is_short(x->request, r, &feed) && refuse_rate(x, r))
+    x->kind = (uint8_t)kind_of(x->request, r, &feed);
+    exchange_count(x, tally_part_of(r, x->kind));
+    if (is_short(x->request, r, x->kind) && refuse_rate(x, r))
         return;
     read_cursor(x->request, &feed);
     rc = say_client(r, values, &said, &feed);
@@ -560,8 +578,11 @@ void serve_client(struct exchange *x)
     x->route = r->path;
     if (cors_begin(x, r))
         return;
-    if (r->proxy == NULL)
+    if (r->proxy == NULL) {
         serve_channel(x, r, &values);
-    else if (!refuse_rate(x, r))
+        return;
+    }
+    exchange_count(x, tally_part_of(r, KIND_N));
+    if (!refuse_rate(x, r))
         forward_exchange(x, r->proxy);
 }

@@ -28,6 +28,7 @@
 #include "proxy/backend.h"
 #include "server/apply.h"
 #include "server/drain.h"
+#include "server/live.h"
 #include "server/multiplex.h"
 #include "server/reload.h"
 #include "server/throttle.h"
@@ -169,11 +170,12 @@ static int make_part(struct server *s, unsigned index)
         .readers = &part->readers,
     };
     LIST_INIT(&part->readers);
+    LIST_INIT(&part->watchers);
     leaving_init(&part->leaving, part->worker);
     part->admin = (struct service){
         .dispatch = serve_admin,
         .arg = part,
-        .readers = &part->readers,
+        .readers = &part->watchers,
     };
     apply_config_part(part);
     part->begin_note.run = begin_part;
@@ -228,6 +230,8 @@ static int server_init(struct server *s, struct config *config)
     s->worker_count = config->workers > 0 ? config->workers : count_cores();
     hub_init(&s->hub, s->worker_count, config->limits.channels, post_to_part,
              s);
+    if (live_init(s) < 0)
+        return -1;
     apply_config(s, config);
     log_info("start", "version=%s workers=%u descriptors=%u connections=%u",
              PACKAGE_VERSION, s->worker_count, s->descriptors, s->clients_max);
@@ -270,6 +274,7 @@ static void server_fini(struct server *s)
     }
     source_fini();
     presence_fini();
+    live_fini(s);
     hub_fini(&s->hub);
     listen_done(s);
     config_unref(&s->next);
@@ -332,6 +337,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
     struct server *s = arg;
 
+    live_tick(s);
     hub_sweep(&s->hub, clock_now_us(), CHANNEL_IDLE_US);
     give_memory_back(s);
 }

@@ -28,7 +28,8 @@ struct server_worker {
     struct note begin_note, spare_note, drain_note;
     struct note reload_note, sources_note; /* reload.c's, one after the other */
     atomic_bool spare_due; /* spare_note is in the mailbox */
-    struct exchange_list readers; /* those that stay, but for the next */
+    struct exchange_list readers; /* those that stay, but for the next two */
+    struct exchange_list watchers; /* those of the admin listener */
     struct leaving leaving;       /* and those that are to go */
     struct timer drain_timer;
     uint64_t drain_until_us; /* 0: not draining */
@@ -38,6 +39,8 @@ struct server_worker {
 
 struct server {
     struct hub hub;
+    struct hub own;                 /* live.c's: what we tell of ourselves */
+    struct channel *live;           /* in there */
     struct config *config;          /* a reference; the main thread's */
     struct server_worker *parts;
     struct worker **workers;

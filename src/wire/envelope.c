@@ -70,7 +70,7 @@ static char *put_digits(char *at, unsigned value, unsigned width)
 #define YEAR_10000_MS 253402300800000 /* RFC 3339 has four digits for a year */
 
 /* RFC 3339 5.6, in UTC, with its quotes. */
-static void append_time(struct buffer *out, uint64_t time_ms)
+void envelope_append_time(struct buffer *out, uint64_t time_ms)
 {
     unsigned year, month, day, ms;
     char text[26] = "\"0000-00-00T00:00:00.000Z\"";
@@ -127,7 +127,7 @@ void envelope_encode(struct buffer *out, struct str channel, struct str id,
     buffer_append_str(out, STR(",\"data\":"));
     envelope_append_data(out, kind, data);
     buffer_append_str(out, STR(",\"time\":"));
-    append_time(out, time_ms);
+    envelope_append_time(out, time_ms);
     buffer_append_byte(out, '}');
 }
 

@@ -28,6 +28,9 @@ void envelope_encode(struct buffer *out, struct str channel, struct str id,
 void envelope_append_data(struct buffer *out, enum envelope_kind kind,
                           struct str data);
 
+/* Wall time as in "time" above, quotes included (RFC 3339). */
+void envelope_append_time(struct buffer *out, uint64_t time_ms);
+
 /* {"from":"ID","to":"ID"}: what a reader is told of a gap.  from is the cursor
  * that was asked for, to the first id that follows; either is null if absent.
  * channels, if not absent, is a JSON array of names, and "channels" in it. */

@@ -181,9 +181,19 @@ class Penstock:
         return answer.json() if answer.status == 200 else None
 
     def metric(self, name):
-        """A counter, such as "gaps_total"."""
+        """A counter, such as "gaps_total", summed over what it is split by."""
         text = self.admin("GET", "/metrics").text
-        return int(re.search(rf"^penstock_{name} (\d+)$", text, re.M)[1])
+        assert f"# TYPE penstock_{name} " in text, name
+        return sum(int(n) for n in re.findall(
+            rf"^penstock_{name}(?:{{.*}})? (\d+)$", text, re.M))
+
+    def measured(self, path, transport=None):
+        """What GET /routes says that a route, or one of its transports, did."""
+        for route in self.admin("GET", "/routes").json()["routes"]:
+            if route["path"] == path:
+                done = route["measured"]
+                return done.get(transport) if transport else route
+        raise AssertionError(f"no route {path}")
 
     # --- clients -------------------------------------------------------------
 

@@ -22,10 +22,10 @@ static void a_thread_without_a_set_counts_as_well(void **state)
 
 static void counters_do_not_mix(void **state)
 {
-    uint64_t before = meter_sum(METER_gaps);
+    uint64_t before = meter_sum(METER_source_gaps);
 
     meter_add(METER_requests, 5);
-    assert_int_equal(meter_sum(METER_gaps), before);
+    assert_int_equal(meter_sum(METER_source_gaps), before);
 }
 
 static void *count(void *arg)
@@ -71,7 +71,7 @@ static void each_has_a_name_and_a_sentence(void **state)
         assert_true(strlen(meter_names[i]) > 0);
         assert_true(strlen(meter_helps[i]) > 0);
     }
-    assert_string_equal(meter_names[METER_gaps], "gaps");
+    assert_string_equal(meter_names[METER_source_gaps], "source_gaps");
 }
 
 int main(void)

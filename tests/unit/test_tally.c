@@ -78,8 +78,8 @@ static void connections_move(void **state)
     tally_move(id, 0);
     clock_stop_at(0);
     tally_sum(id, &sum);
-    assert_int_equal(tally_get(&sum, TALLY_connections), 2);
-    assert_int_equal(tally_get(&sum, TALLY_connections_closed), 1);
+    assert_int_equal(tally_get(&sum, TALLY_route_connections), 2);
+    assert_int_equal(tally_get(&sum, TALLY_route_connections_closed), 1);
     assert_int_equal(tally_get(&sum, TALLY_connection_opened_us), 2500);
     assert_int_equal(tally_get(&sum, TALLY_connection_closed_us), 1700);
 }

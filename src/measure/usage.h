@@ -1,0 +1,20 @@
+/* usage.h - what one transport of a route has done so far, for people and
+ * programs: a tally's sums in JSON, and in Prometheus's text format. */
+#ifndef PENSTOCK_MEASURE_USAGE_H
+#define PENSTOCK_MEASURE_USAGE_H
+
+#include "base/buffer.h"
+#include "base/tally.h"
+
+/* {"readers":…,…}: see penstock(1), GET /routes.  now_us is clock_now_us(). */
+void usage_write(struct buffer *out, const struct tally *t, uint64_t now_us);
+/* Connections whose last request it was, now. */
+uint64_t usage_readers(const struct tally *t);
+/* For how long there have been readers, added up, in seconds. */
+double usage_reader_s(const struct tally *t, uint64_t now_us);
+/* Seconds that a sampled delivery, or request, has taken in the mean; negative:
+ * there was no sample. */
+double usage_delivery_s(const struct tally *t);
+double usage_request_s(const struct tally *t);
+
+#endif

@@ -1,0 +1,218 @@
+#include "server/metrics.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/meter.h"
+#include "feed/source.h"
+#include "measure/usage.h"
+#include "server/report.h"
+#include "server/server.h"
+
+/* ---- the format ------------------------------------------------------------------ */
+
+static void write_family(struct buffer *out, const char *name,
+                         const char *suffix, const char *type,
+                         const char *help)
+{
+    buffer_printf(out,
+                  "# HELP penstock_%s%s %c%s.\n# TYPE penstock_%s%s %s\n",
+                  name, suffix,
+                  *help >= 'a' && *help <= 'z' ? *help - 'a' + 'A' : *help,
+                  help + 1, name, suffix, type);
+}
+
+/* In a label's value a backslash, a quote and a line's end are escaped. */
+static void write_label(struct buffer *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '\\' || *text == '"')
+            buffer_append_byte(out, '\\');
+        buffer_append_byte(out, *text);
+    }
+}
+
+/* ---- routes and transports ------------------------------------------------------- */
+
+/* One that has been used. */
+struct series {
+    const struct route *route;
+    enum tally_part part;
+    struct tally sum;
+    struct series *next;
+};
+
+static void series_free(struct series *s)
+{
+    while (s != NULL) {
+        struct series *next = s->next;
+
+        free(s);
+        s = next;
+    }
+}
+
+/* Puts what a part of a route has done in front of *list. */
+static void collect_part(struct series **list, const struct route *r, int part)
+{
+    struct series *s = calloc(1, sizeof(*s));
+
+    if (s == NULL)
+        return;
+    if (r->tally == 0 || !tally_sum((tally_id)(r->tally + part), &s->sum)) {
+        free(s);
+        return;
+    }
+    s->route = r;
+    s->part = (enum tally_part)part;
+    s->next = *list;
+    *list = s;
+}
+
+static struct series *collect(const struct config *config)
+{
+    struct series *list = NULL;
+
+    for (unsigned i = config->route_count; i-- > 0;)
+        for (int part = TALLY_PARTS; part-- > 0;)
+            collect_part(&list, &config->routes[i], part);
+    return list;
+}
+
+/* penstock_NAME{route="…",transport="…" and what else the caller adds. */
+static void write_series(struct buffer *out, const char *name,
+                         const struct series *s)
+{
+    buffer_printf(out, "penstock_%s{route=\"", name);
+    if (s->route->host != NULL)
+        write_label(out, s->route->host);
+    write_label(out, s->route->path);
+    buffer_printf(out, "\",transport=\"%s\"",
+                  report_part_name(s->route, s->part));
+}
+
+static void write_counts(struct buffer *out, const struct series *list,
+                         enum tally_count c)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "%s_total", tally_names[c]);
+    write_family(out, name, "", "counter", tally_helps[c]);
+    for (const struct series *s = list; s != NULL; s = s->next) {
+        write_series(out, name, s);
+        buffer_printf(out, "} %llu\n",
+                      (unsigned long long)tally_get(&s->sum, c));
+    }
+}
+
+/* Bounds in microseconds, and as they are written. */
+static const struct {
+    uint64_t us;
+    const char *s;
+} bounds[] = {
+    {100, "0.0001"},   {500, "0.0005"},   {1000, "0.001"},
+    {5000, "0.005"},   {10000, "0.01"},   {50000, "0.05"},
+    {100000, "0.1"},   {500000, "0.5"},   {1000000, "1"},
+    {5000000, "5"},    {30000000, "30"},  {60000000, "60"},
+    {300000000, "300"}, {3600000000, "3600"},
+};
+
+static void write_ages(struct buffer *out, const struct series *s)
+{
+    const struct histogram *h = &s->sum.age_us;
+    unsigned long long all =
+        (unsigned long long)histogram_count_to(h, UINT64_MAX);
+
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(*bounds); i++) {
+        write_series(out, "message_age_seconds_bucket", s);
+        buffer_printf(out, ",le=\"%s\"} %llu\n", bounds[i].s,
+                      (unsigned long long)histogram_count_to(h, bounds[i].us));
+    }
+    write_series(out, "message_age_seconds_bucket", s);
+    buffer_printf(out, ",le=\"+Inf\"} %llu\n", all);
+    write_series(out, "message_age_seconds_sum", s);
+    buffer_printf(out, "} %.6f\n", (double)h->sum / 1e6);
+    write_series(out, "message_age_seconds_count", s);
+    buffer_printf(out, "} %llu\n", all);
+}
+
+static void write_seconds(struct buffer *out, const struct series *list,
+                          const char *name, const char *help,
+                          enum tally_count us)
+{
+    write_family(out, name, "", "counter", help);
+    for (const struct series *s = list; s != NULL; s = s->next) {
+        write_series(out, name, s);
+        buffer_printf(out, "} %.6f\n", (double)tally_get(&s->sum, us) / 1e6);
+    }
+}
+
+static void write_samples(struct buffer *out, const struct series *list,
+                          const char *name, const char *help,
+                          enum tally_count samples)
+{
+    write_family(out, name, "", "counter", help);
+    for (const struct series *s = list; s != NULL; s = s->next) {
+        write_series(out, name, s);
+        buffer_printf(out, "} %llu\n",
+                      (unsigned long long)tally_get(&s->sum, samples));
+    }
+}
+
+static void write_by_route(struct buffer *out, const struct series *list)
+{
+    for (int c = 0; c < TALLY_N; c++)
+        if (tally_helps[c] != NULL)
+            write_counts(out, list, (enum tally_count)c);
+    write_seconds(out, list, "blocked_seconds_total",
+                  "time that readers have waited for full sockets",
+                  TALLY_blocked_us);
+    write_seconds(out, list, "sampled_delivery_seconds_total",
+                  "time that sampled deliveries took", TALLY_delivery_us);
+    write_samples(out, list, "sampled_deliveries_total",
+                  "messages of sampled deliveries", TALLY_delivery_samples);
+    write_seconds(out, list, "sampled_request_seconds_total",
+                  "time that sampled requests took", TALLY_request_us);
+    write_samples(out, list, "sampled_requests_total", "requests sampled",
+                  TALLY_request_samples);
+    write_family(out, "readers", "", "gauge",
+                 "connections whose last request it was");
+    for (const struct series *s = list; s != NULL; s = s->next) {
+        write_series(out, "readers", s);
+        buffer_printf(out, "} %llu\n",
+                      (unsigned long long)usage_readers(&s->sum));
+    }
+    write_family(out, "message_age_seconds", "", "histogram",
+                 "how old messages were when they went out");
+    for (const struct series *s = list; s != NULL; s = s->next)
+        if (s->part != TALLY_OTHER)
+            write_ages(out, s);
+}
+
+/* ---- the whole ------------------------------------------------------------------- */
+
+static void write_meters(struct buffer *out)
+{
+    for (int m = 0; m < METER_N; m++) {
+        write_family(out, meter_names[m], "_total", "counter",
+                     meter_helps[m]);
+        buffer_printf(out, "penstock_%s_total %llu\n", meter_names[m],
+                      (unsigned long long)meter_sum((enum meter)m));
+    }
+}
+
+void metrics_write(struct buffer *out, struct server *s,
+                   const struct config *config)
+{
+    struct series *list = collect(config);
+
+    write_meters(out);
+    write_by_route(out, list);
+    series_free(list);
+    write_family(out, "clients", "", "gauge", "connections of clients");
+    buffer_printf(out, "penstock_clients %u\n", atomic_load(&s->clients));
+    write_family(out, "uptime_seconds", "", "gauge", "since the start");
+    buffer_printf(out, "penstock_uptime_seconds %.3f\n",
+                  (double)(clock_now_us() - s->started_us) / 1e6);
+    source_metrics(out);
+}

@@ -1,0 +1,257 @@
+"""What penstock says that it did: GET /routes, /live and /metrics, beside what
+its clients saw."""
+
+import json
+import re
+import signal
+
+import pytest
+
+import raw
+from clients import TRANSPORTS, SseClient, reader
+from relay import CountingRelay
+
+ALL = ["poll", "longpoll", "sse", "websocket"]
+every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+
+
+def news(**keys):
+    return {"routes": [{"path": "/news", "source": "publish",
+                        "transports": ALL, **keys}]}
+
+
+# --- counts ------------------------------------------------------------------
+
+@every_transport
+def test_each_octet_and_message_is_counted(penstock, transport):
+    p = penstock(news())
+    with CountingRelay(p.port) as relay:
+        with reader(transport, relay.port, "/news").connect("oldest") as r:
+            for n in range(20):
+                p.publish("news", f"message {n} " + "x" * n * 10)
+                r.read(1)
+            done = p.wait_for(lambda: (
+                m := p.measured("/news", transport))["bytes_out"] == relay.down
+                and m["bytes_in"] == relay.up and m,
+                what="the octets that the relay has seen")
+            assert done["readers"] >= 1 or transport in ("poll", "longpoll")
+    assert done["delivered"] == 20
+    assert (done["merged"], done["skipped"], done["gaps"]) == (0, 0, 0)
+    assert done["connects"] == relay.connections
+    ages = done["age_ms"]
+    assert ages["count"] == 20
+    assert 0 < ages["p50"] <= ages["p90"] <= ages["p99"] <= ages["max"] < 5000
+    p.wait_for(lambda: p.measured("/news", transport)["readers"] == 0)
+    assert p.measured("/news", transport)["reader_s"] > 0
+
+
+@every_transport
+def test_the_other_transports_are_counted_apart(penstock, transport):
+    p = penstock(news())
+    p.publish("news", "one")
+    with reader(transport, p, "/news").connect("oldest") as r:
+        r.read(1)
+    assert list(p.measured("/news")["measured"]) == [transport]
+    assert p.metric("messages_delivered_total") == 1
+
+
+def test_polls_count_what_is_empty_and_what_they_pass_over(penstock):
+    p = penstock(news())
+    first = p.publish("news", "1")
+    with p.client() as c:
+        assert c.request("GET", "/news").status == 200
+        same = c.request("GET", "/news", {"If-None-Match": f'"{first}"'})
+        assert same.status == 304
+        for n in range(2, 6):
+            p.publish("news", str(n))
+        newest = c.request("GET", "/news", {"If-None-Match": f'"{first}"'})
+        assert newest.text == "5"
+        assert c.request("GET", "/news?since=now").json()["messages"] == []
+        done = p.measured("/news", "poll")
+    assert done["requests"] == 4 and done["empty"] == 2
+    assert done["delivered"] == 2 and done["merged"] == 3
+    assert done["readers"] == 1 and done["connects"] == 1
+
+
+def test_an_empty_long_poll_is_counted(penstock):
+    p = penstock(news())
+    assert p.get("/news?wait=0.05").status == 204
+    done = p.measured("/news", "longpoll")
+    assert (done["requests"], done["empty"], done["delivered"]) == (1, 1, 0)
+
+
+def test_a_gap_is_counted_where_it_was_told(penstock):
+    p = penstock(news(history={"messages": 2}))
+    first = p.publish("news", "1")
+    for n in range(2, 8):
+        p.publish("news", str(n))
+    with reader("sse", p, "/news").connect(first) as r:
+        r.read(2)
+        assert r.gaps == 1
+    assert p.measured("/news", "sse")["gaps"] == 1
+    assert p.metric("gaps_total") == 1
+
+
+def test_what_is_merged_is_counted_apart_from_what_is_delivered(penstock):
+    p = penstock(news(lag="latest", max_rate="5/s"))
+    with reader("websocket", p, "/news").connect() as r:
+        for n in range(30):
+            p.publish("news", str(n))
+        r.read_until("29")
+        done = p.measured("/news", "websocket")
+    assert done["delivered"] + done["merged"] == 30
+    assert done["merged"] >= 20
+
+
+def answer_ok(request, connection):
+    connection.respond(200, b"hello")
+
+
+def test_a_proxied_route_is_counted(penstock, backend):
+    p = penstock({"backends": {"app": backend(answer_ok).url},
+                  "routes": [{"path": "/*", "proxy": "app"}]})
+    with CountingRelay(p.port) as relay:
+        with raw.Client(relay.port) as c:
+            assert c.request("GET", "/x").status == 200
+        p.wait_for(lambda: relay.down > 0 and (
+            p.measured("/*", "proxy")["bytes_out"] == relay.down))
+        assert p.measured("/*", "proxy")["bytes_in"] == relay.up
+    assert p.measured("/*", "proxy")["requests"] == 1
+
+
+def test_messages_from_clients_are_counted_as_other(penstock):
+    p = penstock(news(receive="channel"))
+    assert p.request("POST", "/news", body="hello").status == 201
+    assert p.measured("/news", "other")["requests"] == 1
+
+
+def test_counts_outlive_a_reload(penstock):
+    p = penstock(news())
+    p.publish("news", "one")
+    with reader("sse", p, "/news").connect("oldest") as r:
+        r.read(1)
+        p.write_config({**p.config, **news(heartbeat="7s")})
+        p.signal(signal.SIGHUP)
+        p.wait_for(lambda: p.log_lines(" reload "))
+        p.publish("news", "two")
+        r.read(1)
+        assert p.measured("/news", "sse")["delivered"] == 2
+        assert p.measured("/news", "sse")["readers"] == 1
+
+
+# --- update frequency --------------------------------------------------------
+
+def test_a_routes_updates_are_those_of_its_channels(penstock):
+    p = penstock({"routes": [
+        {"path": "/q/{s}", "source": "publish", "transports": ALL},
+        {"path": "/also/{s}", "channel": "q/{s}", "source": "publish",
+         "transports": "poll"},
+        {"path": "/none", "source": "publish", "transports": "poll"}]})
+    for n in range(10):
+        p.publish("q/a", "x" * 100)
+        p.publish("q/b", b"\xff" * 300, type="application/octet-stream")
+    for path in ("/q/{s}", "/also/{s}"):
+        updates = p.measured(path)["updates"]
+        assert updates["channels"] == 2 and updates["messages"] == 20
+        assert updates["binary"] == 10
+        assert updates["bytes"]["mean"] == 200
+        assert updates["bytes"]["max"] == 300
+        assert updates["per_s"]["minute"] > 0.1
+    assert p.measured("/none")["updates"] == {"channels": 0, "messages": 0}
+
+
+# --- /live -------------------------------------------------------------------
+
+def test_live_tells_the_same_once_a_second(penstock):
+    p = penstock(news())
+    with SseClient(p.admin_port, "/live").connect() as live:
+        p.publish("news", "one")
+        with reader("sse", p, "/news").connect("oldest") as r:
+            r.read(1)
+            seen = [json.loads(data) for _, _, data in live.read(3)]
+    whole = p.admin("GET", "/routes").json()
+    assert seen[-1]["routes"][0]["measured"]["sse"]["delivered"] == 1
+    assert seen[-1].keys() == whole.keys()
+    assert seen[0]["uptime_s"] < seen[-1]["uptime_s"]
+    assert p.metric("messages_published_total") == 1 # its own are not
+
+
+def test_live_wants_the_token_and_outlives_a_reload(penstock):
+    config = {**news(), "admin": {"listen": "127.0.0.1:0", "token": "secret"}}
+    p = penstock(config)
+    assert p.admin("GET", "/live").status == 401
+    token = {"Authorization": "Bearer secret"}
+    with SseClient(p.admin_port, "/live", headers=token).connect() as live:
+        live.read(1)
+        p.signal(signal.SIGHUP)
+        p.wait_for(lambda: p.log_lines(" reload "))
+        live.read(2)
+
+
+# --- /metrics ----------------------------------------------------------------
+
+def families(text):
+    """Name, type, samples as (name, labels, value): what Prometheus's own
+    parser and its lint want is checked on the way."""
+    found, name = {}, None
+    assert text.endswith("\n")
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            name, help = re.fullmatch(r"# HELP (\S+) (\S.*)", line).groups()
+            assert name not in found, f"{name} comes twice"
+            found[name] = {"help": help, "samples": []}
+        elif line.startswith("# TYPE "):
+            found[name]["type"] = re.fullmatch(
+                rf"# TYPE {name} (counter|gauge|histogram)", line)[1]
+        else:
+            sample, labels, value = re.fullmatch(
+                r'([a-z_0-9]+)(?:\{((?:[a-z]+="(?:[^"\\]|\\.)*",?)*)\})? '
+                r'(-?[0-9.e+]+)', line).groups()
+            base = re.sub(r"_(bucket|sum|count)$", "", sample) \
+                if found[name]["type"] == "histogram" else sample
+            assert base == name, f"{sample} stands under {name}"
+            found[name]["samples"].append((sample, labels or "", float(value)))
+    return found
+
+
+def test_metrics_are_as_prometheus_wants_them(penstock):
+    p = penstock({"routes": [
+        {"path": "/news", "source": "publish", "transports": ALL},
+        {"path": '/odd%22%5Cname', "host": "a.example", "source": "publish",
+         "channel": "odd", "transports": "poll"}]})
+    p.publish("news", "one")
+    for transport in TRANSPORTS:
+        with reader(transport, p, "/news").connect("oldest") as r:
+            r.read(1)
+    p.get("/odd%22%5Cname", {"Host": "a.example"})
+    found = families(p.admin("GET", "/metrics").text)
+    for name, family in found.items():
+        assert re.fullmatch(r"penstock_[a-z_]+", name)
+        assert (family["type"] == "counter") == name.endswith("_total"), name
+        assert not re.search(r"_(ms|us|milliseconds)(_|$)", name) or \
+            name == "penstock_pong_wait_us_total", name
+        keys = [s[:2] for s in family["samples"]]
+        assert len(keys) == len(set(keys)), f"{name} has a sample twice"
+        assert keys or name.startswith("penstock_"), name
+    ages = found["penstock_message_age_seconds"]["samples"]
+    for transport in TRANSPORTS:
+        of = [s for s in ages if f'transport="{transport}"' in s[1]
+              and 'route="/news"' in s[1]]
+        buckets = [v for n, _, v in of if n.endswith("_bucket")]
+        assert buckets == sorted(buckets) and buckets[-1] == 1
+        assert [v for n, _, v in of if n.endswith("_count")] == [1]
+
+
+def test_metrics_do_not_grow_with_readers_or_channels(penstock):
+    p = penstock({"routes": [{"path": "/c/{n}", "source": "publish",
+                              "transports": ALL}]})
+
+    def lines():
+        return len(p.admin("GET", "/metrics").text.splitlines())
+    with reader("sse", p, "/c/1").connect():
+        before = lines()
+        for n in range(2, 30):
+            p.publish(f"c/{n}", "x")
+        with reader("sse", p, "/c/2").connect(), \
+                reader("sse", p, "/c/3").connect():
+            assert lines() == before
