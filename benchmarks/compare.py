@@ -6,7 +6,8 @@ doc/measurements.md.
 
 RIG holds fanload and rawfan (built) and rivals/, their servers' configurations;
 nginx with nchan, haproxy and wrk come from the distribution, and a rival that is
-not there is left out.  The server has CPU 0, clients and backends have CPU 1.
+not there is left out.  UNMETERED is a penstock of configure --disable-meters, for
+the table meters.  The server has CPU 0, clients and backends have CPU 1.
 Each table takes turns between the servers in each of its runs and prints medians
 with minimum and maximum; without a TABLE all are made, in about ten minutes."""
 
@@ -25,6 +26,7 @@ from pathlib import Path
 
 RIG = Path(os.environ.get("RIG", "."))
 PENSTOCK = os.environ.get("PENSTOCK", "./penstock")
+UNMETERED = os.environ.get("UNMETERED")
 SECONDS = os.environ.get("SECONDS_EACH", "1.5")
 SERVER, CLIENT = ["taskset", "-c", "0"], ["taskset", "-c", "1"]
 PORT = 28080
@@ -89,7 +91,7 @@ def nchan():
     return s
 
 
-def penstock(routes=None):
+def penstock(routes=None, program=PENSTOCK):
     routes = routes or [{"path": "/n/{c}", "source": "publish",
                          "history": {"messages": 4096},
                          "transports": ["websocket", "sse", "longpoll"]}]
@@ -98,7 +100,7 @@ def penstock(routes=None):
         "listen": [f"127.0.0.1:{PORT}"], "admin": f"127.0.0.1:{PORT + 1}",
         "workers": 1, "log": {"access": "off"}, "routes": routes,
         "backends": {"app": f"http://127.0.0.1:{PORT + 9}"}}))
-    s = Server([PENSTOCK, str(config)], PORT)
+    s = Server([program, str(config)], PORT)
     s.publish = f"http://127.0.0.1:{PORT + 1}/channels/n/{{c}}"
     s.read = lambda t: f"http://127.0.0.1:{PORT}/n/{{c}}"
     s.flags = lambda t: (["-t", t, "-H", "Prefer: wait=100", "--cursor",
@@ -320,8 +322,25 @@ def proxy(runs):
     t.print()
 
 
+def meters(runs):
+    """What counting by route and transport costs the fan-out."""
+    if not UNMETERED:
+        print("\nmeters: left out, UNMETERED names no penstock without them")
+        return
+    t = Table("With and without meters, 1000 readers", [COST, RATE])
+    for _ in range(runs):
+        for transport, window in ("ws", 1), ("sse", 1), ("ws", 32), ("sse", 32):
+            for name, program in ("with", PENSTOCK), ("without", UNMETERED):
+                with penstock(program=program) as s:
+                    t.add(f"{transport}, {window} on the way, {name}",
+                          fanload(s, transport, "-n", "1000", "-w",
+                                  str(window), "--window", str(window),
+                                  "-d", SECONDS))
+    t.print()
+
+
 TABLES = [single, burst, longpoll, channels, latency, quiet, idle, handshake,
-          crowd, proxy]
+          crowd, proxy, meters]
 
 
 def machine():

@@ -120,7 +120,7 @@ void tally_move(tally_id from, tally_id to)
 {
     uint64_t now_us;
 
-    if (from == to)
+    if (from == to || !TALLY_ON)
         return;
     now_us = clock_now_us();
     if (from != 0) {

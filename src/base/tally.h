@@ -13,6 +13,13 @@
 
 #include "base/histogram.h"
 
+/* Off only to measure what counting costs: configure --disable-meters. */
+#ifdef WITHOUT_METERS
+#define TALLY_ON false
+#else
+#define TALLY_ON true
+#endif
+
 enum tally_count {
 #define TALLY(name, help) TALLY_##name,
 #include "base/tally.def"
@@ -67,7 +74,8 @@ static inline struct tally *tally_of(tally_id id)
 
 static inline void tally_add(tally_id id, enum tally_count c, uint64_t n)
 {
-    histogram_raise(&tally_of(id)->counts[c], n);
+    if (TALLY_ON)
+        histogram_raise(&tally_of(id)->counts[c], n);
 }
 
 /* A connection is now about to instead of from (either may be 0: none). */
@@ -82,7 +90,9 @@ extern _Thread_local unsigned tally_turn;
 uint64_t tally_begin_timed(void);
 static inline uint64_t tally_begin(void)
 {
-    return ++tally_turn % TALLY_SAMPLE_EVERY == 0 ? tally_begin_timed() : 0;
+    return TALLY_ON && ++tally_turn % TALLY_SAMPLE_EVERY == 0
+               ? tally_begin_timed()
+               : 0;
 }
 /* Ends what began then, if it was timed: n messages, or n requests. */
 void tally_end_timed(tally_id id, enum tally_count us, uint64_t began_us,

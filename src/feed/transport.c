@@ -101,10 +101,11 @@ static void note_ages(struct histogram *h, struct message *const *messages,
 void feed_delivered(tally_id tally, struct message *const *messages,
                     unsigned n, uint64_t now_us)
 {
-    struct tally *t = tally_of(tally);
+    struct tally *t;
 
-    if (n == 0)
+    if (n == 0 || !TALLY_ON)
         return;
+    t = tally_of(tally);
     histogram_raise(&t->counts[TALLY_messages_delivered], n);
     note_ages(&t->age_us, messages, n, now_us);
 }

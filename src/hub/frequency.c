@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/tally.h"
 #include "hub/message.h"
 
 #define GAPS_LEAST 8 /* before anything is said of how regular it is */
@@ -59,7 +60,7 @@ void frequency_note(struct frequency *f, const struct message *m)
 {
     uint64_t now_us = m->born_us;
 
-    if (m->aside)
+    if (m->aside || !TALLY_ON)
         return;
     if (f->messages == 0)
         f->first_us = now_us;
