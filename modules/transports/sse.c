@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/jitter.h"
 #include "feed/follower.h"
 #include "hub/encoding.h"
 #include "modules.h"
@@ -149,15 +148,6 @@ static void start(struct exchange *x, const struct reader_settings *settings,
     exchange_start(x, 200, &a.headers, BODY_STREAM, 0);
 }
 
-/* Clients that lose us all at once must not all come back at once: each is
- * told its own wait, a quarter more or less. */
-static uint64_t retry_ms(const struct follower *f)
-{
-    uint64_t ms = f->settings->retry_ms;
-
-    return jitter_between(ms * 3 / 4, ms + ms / 4);
-}
-
 /* The first octets, which also flush the head through what buffers.  The id
  * says where the stream begins: a client that loses it before the first
  * message resumes from there. */
@@ -174,7 +164,7 @@ static void greet(struct follower *f)
     }
     reader_position(&f->reader, id);
     n = snprintf(text, sizeof(text), ":\nretry: %llu\nid: %s\n\n",
-                 (unsigned long long)retry_ms(f), id);
+                 (unsigned long long)follower_retry_ms(f), id);
     control(f, (struct str){text, (size_t)n});
 }
 

@@ -140,6 +140,18 @@ static void say_own(struct session *s)
         say_close(s, in->leave_code, in->leave_reason);
 }
 
+/* The same to one that is to come back, and when: all of a route may be sent
+ * away together. */
+static void send_away(struct session *s, enum ws_close_code code,
+                      const char *reason)
+{
+    char text[124]; /* a control frame's, less the code (RFC 6455 5.5) */
+
+    snprintf(text, sizeof(text), "%s (retry in %llu ms)", reason,
+             (unsigned long long)follower_retry_ms(&s->follower));
+    say_close(s, code, text);
+}
+
 /* Whoever says Close first waits for the other's, and then it is the server
  * that ends the connection (RFC 6455 7.1.1). */
 static void goodbye(struct follower *f, enum farewell why)
@@ -151,22 +163,22 @@ static void goodbye(struct follower *f, enum farewell why)
         exchange_read(f->x, true);
     switch (why) {
     case FAREWELL_DRAIN:
-        say_close(s, WS_GOING_AWAY, "the server is going away");
+        send_away(s, WS_GOING_AWAY, "the server is going away");
         break;
     case FAREWELL_ENDED:
-        say_close(s, WS_GOING_AWAY, "the channel was deleted");
+        send_away(s, WS_GOING_AWAY, "the channel was deleted");
         break;
     case FAREWELL_OVER:
         say_close(s, WS_NORMAL, "the channel is over");
         break;
     case FAREWELL_CHANGED:
-        say_close(s, WS_RESTART, "the route has changed");
+        send_away(s, WS_RESTART, "the route has changed");
         break;
     case FAREWELL_AGED:
-        say_close(s, WS_RESTART, "max_age: resume from your last id");
+        send_away(s, WS_RESTART, "max_age: resume from your last id");
         break;
     case FAREWELL_BEHIND:
-        say_close(s, WS_TRY_LATER, "too slow: resume from your last id");
+        send_away(s, WS_TRY_LATER, "too slow: resume from your last id");
         break;
     case FAREWELL_OWN:
         say_own(s);

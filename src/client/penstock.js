@@ -331,6 +331,8 @@ class WebSocketLink extends Link {
       (code >= 4400 && code < 4500);
     const what = this.isOpen ? 'the WebSocket was closed'
       : 'no WebSocket could be opened';
+    const retry = /\(retry in (\d+) ms\)$/.exec(reason);
+    if (retry) this.host.retry(+retry[1]);
     this.end(new Trouble(this.isOpen && over ? 'over' : 'retry',
       reason ? `${what}: ${reason}` : what, { code }));
   }

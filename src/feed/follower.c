@@ -77,6 +77,13 @@ void follower_end(struct follower *f)
     free(f);
 }
 
+uint64_t follower_retry_ms(const struct follower *f)
+{
+    uint64_t ms = f->settings->retry_ms;
+
+    return jitter_between(ms * 3 / 4, ms + ms / 4);
+}
+
 /* All is said. */
 static void finish(struct follower *f)
 {

@@ -84,6 +84,9 @@ void follower_write_gap(struct follower *f, const struct gap *gap,
                         struct buffer *out);
 /* Sends what there is. */
 void follower_pump(struct follower *f);
+/* What this client is told to wait before it comes back: those that lose us all
+ * at once must not all come at once, so each gets a quarter more or less. */
+uint64_t follower_retry_ms(const struct follower *f);
 /* Something came from the client, or went to it: it is alive. */
 void follower_touch(struct follower *f);
 /* Leaves the channel, says goodbye, and finishes once that is out; with

@@ -1,6 +1,7 @@
 """What pages of other origins may read, and how much one client may ask for."""
 
 import contextlib
+import re
 import time
 
 import pytest
@@ -333,6 +334,24 @@ def test_readers_are_told_different_times_to_come_back(penstock):
             while r.parser.retry_ms is None:
                 r.pull(time.monotonic() + 5)
             told.append(r.parser.retry_ms)
+    assert max(told) >= 1.5 * min(told)
+    assert len(set(told)) > 30
+
+
+@pytest.mark.parametrize("protocol", ["penstock.v1", None])
+def test_websockets_are_closed_with_different_times_to_come_back(
+        penstock, protocol):
+    p = penstock(news(retry="4s") | {"limits": {"drain_timeout": "2s"}})
+    clients = [WsClient(p, "/news", protocol=protocol).connect()
+               for _ in range(60)]
+    p.stop()
+    told = []
+    for c in clients:
+        assert c.wait_closed() == 1001
+        told.append(int(re.fullmatch(r"the server is going away "
+                                     r"\(retry in (\d+) ms\)",
+                                     c.ws.close_reason)[1]))
+    assert all(3000 <= t <= 5000 for t in told)
     assert max(told) >= 1.5 * min(told)
     assert len(set(told)) > 30
 

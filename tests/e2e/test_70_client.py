@@ -489,8 +489,9 @@ def test_a_reload_that_takes_its_transport_away(penstock):
 class CloseServer:
     """Accepts WebSockets, and closes each with the next code of a list."""
 
-    def __init__(self, *codes):
+    def __init__(self, *codes, reason=""):
         self.codes, self.paths = list(codes), []
+        self.reason = reason
         self.port = None
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -507,7 +508,7 @@ class CloseServer:
             elif code == 1006:
                 ws.transport.abort()
             else:
-                await ws.close(code)
+                await ws.close(code, self.reason)
         self.server = await websockets.serve(
             handler, "127.0.0.1", 0, subprotocols=["penstock.v1"])
         self.port = self.server.sockets[0].getsockname()[1]
@@ -539,6 +540,18 @@ def test_close_codes_that_it_comes_back_from(code):
         assert c.finish() == ["1", "2"]
         assert s.paths == ["/x", "/x?since=e-1"]
         assert [e["code"] for e in c.all("error")] == [code]
+
+
+@node
+def test_a_closing_reason_says_how_long_to_wait():
+    """Of eight pauses, each up to what was said."""
+    with CloseServer(*[1012] * 8, reason="busy (retry in 400 ms)") as s:
+        began = time.monotonic()
+        with Client("node", f"http://127.0.0.1:{s.port}/x",
+                    transports=["websocket"]) as c:
+            c.wait_open()
+            assert len(c.finish()) == 9
+        assert time.monotonic() - began > .5
 
 
 @node
