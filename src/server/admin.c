@@ -6,6 +6,7 @@
 #include "feed/publish.h"
 #include "feed/source.h"
 #include "hub/cursor.h"
+#include "measure/updates.h"
 #include "server/apply.h"
 #include "server/live.h"
 #include "server/metrics.h"
@@ -77,6 +78,18 @@ static bool refuse_stranger(struct exchange *x)
 
 /* ---- channels ------------------------------------------------------------------ */
 
+static void describe_updates(struct channel *c, struct buffer *out)
+{
+    uint64_t now_us = clock_now_us();
+    struct updates u = {0};
+    struct frequency f;
+
+    channel_frequency(c, &f);
+    updates_add(&u, &f, now_us);
+    buffer_append_str(out, STR(",\"updates\":"));
+    updates_write(out, &u, now_us);
+}
+
 static void describe(struct channel *c, struct buffer *out)
 {
     struct channel_status s;
@@ -92,6 +105,7 @@ static void describe(struct channel *c, struct buffer *out)
                   "\"first\":\"%s\",\"last\":\"%s\"",
                   s.readers, s.messages, s.bytes, first, last);
     source_describe(c, out);
+    describe_updates(c, out);
     buffer_append_byte(out, '}');
 }
 

@@ -1,10 +1,15 @@
 #include "server/metrics.h"
 
+#include <config.h>
+
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/meter.h"
 #include "feed/source.h"
+#include "measure/process.h"
 #include "measure/usage.h"
 #include "server/report.h"
 #include "server/server.h"
@@ -12,14 +17,12 @@
 /* ---- the format ------------------------------------------------------------------ */
 
 static void write_family(struct buffer *out, const char *name,
-                         const char *suffix, const char *type,
-                         const char *help)
+                         const char *type, const char *help)
 {
-    buffer_printf(out,
-                  "# HELP penstock_%s%s %c%s.\n# TYPE penstock_%s%s %s\n",
-                  name, suffix,
+    buffer_printf(out, "# HELP penstock_%s %c%s.\n# TYPE penstock_%s %s\n",
+                  name,
                   *help >= 'a' && *help <= 'z' ? *help - 'a' + 'A' : *help,
-                  help + 1, name, suffix, type);
+                  help + 1, name, type);
 }
 
 /* In a label's value a backslash, a quote and a line's end are escaped. */
@@ -79,15 +82,23 @@ static struct series *collect(const struct config *config)
     return list;
 }
 
-/* penstock_NAME{route="…",transport="…" and what else the caller adds. */
+/* penstock_NAME{route="…" and what else the caller adds. */
+static void write_route(struct buffer *out, const char *name,
+                        const struct route *r)
+{
+    buffer_printf(out, "penstock_%s{route=\"", name);
+    if (r->host != NULL)
+        write_label(out, r->host);
+    write_label(out, r->path);
+    buffer_append_byte(out, '"');
+}
+
+/* The same with the transport. */
 static void write_series(struct buffer *out, const char *name,
                          const struct series *s)
 {
-    buffer_printf(out, "penstock_%s{route=\"", name);
-    if (s->route->host != NULL)
-        write_label(out, s->route->host);
-    write_label(out, s->route->path);
-    buffer_printf(out, "\",transport=\"%s\"",
+    write_route(out, name, s->route);
+    buffer_printf(out, ",transport=\"%s\"",
                   report_part_name(s->route, s->part));
 }
 
@@ -97,7 +108,7 @@ static void write_counts(struct buffer *out, const struct series *list,
     char name[64];
 
     snprintf(name, sizeof(name), "%s_total", tally_names[c]);
-    write_family(out, name, "", "counter", tally_helps[c]);
+    write_family(out, name, "counter", tally_helps[c]);
     for (const struct series *s = list; s != NULL; s = s->next) {
         write_series(out, name, s);
         buffer_printf(out, "} %llu\n",
@@ -140,7 +151,7 @@ static void write_seconds(struct buffer *out, const struct series *list,
                           const char *name, const char *help,
                           enum tally_count us)
 {
-    write_family(out, name, "", "counter", help);
+    write_family(out, name, "counter", help);
     for (const struct series *s = list; s != NULL; s = s->next) {
         write_series(out, name, s);
         buffer_printf(out, "} %.6f\n", (double)tally_get(&s->sum, us) / 1e6);
@@ -151,7 +162,7 @@ static void write_samples(struct buffer *out, const struct series *list,
                           const char *name, const char *help,
                           enum tally_count samples)
 {
-    write_family(out, name, "", "counter", help);
+    write_family(out, name, "counter", help);
     for (const struct series *s = list; s != NULL; s = s->next) {
         write_series(out, name, s);
         buffer_printf(out, "} %llu\n",
@@ -175,30 +186,96 @@ static void write_by_route(struct buffer *out, const struct series *list)
                   "time that sampled requests took", TALLY_request_us);
     write_samples(out, list, "sampled_requests_total", "requests sampled",
                   TALLY_request_samples);
-    write_family(out, "readers", "", "gauge",
+    write_family(out, "readers", "gauge",
                  "connections whose last request it was");
     for (const struct series *s = list; s != NULL; s = s->next) {
         write_series(out, "readers", s);
         buffer_printf(out, "} %llu\n",
                       (unsigned long long)usage_readers(&s->sum));
     }
-    write_family(out, "message_age_seconds", "", "histogram",
+    write_family(out, "message_age_seconds", "histogram",
                  "how old messages were when they went out");
     for (const struct series *s = list; s != NULL; s = s->next)
         if (s->part != TALLY_OTHER)
             write_ages(out, s);
 }
 
+/* ---- updates --------------------------------------------------------------------- */
+
+static void write_frequencies(struct buffer *out, const struct config *config,
+                              const struct updates *updates)
+{
+    write_family(out, "updates_per_second", "gauge",
+                 "messages a second of a route's channels together, over the "
+                 "last minute, hour and day");
+    for (unsigned i = 0; i < config->route_count; i++)
+        for (int w = 0; updates[i].channels > 0 && w < WINDOW_N; w++) {
+            write_route(out, "updates_per_second", &config->routes[i]);
+            buffer_printf(out, ",window=\"%s\"} %.6g\n", frequency_windows[w],
+                          updates[i].per_s[w]);
+        }
+    write_family(out, "channels", "gauge",
+                 "channels of a route that have had a message");
+    for (unsigned i = 0; i < config->route_count; i++)
+        if (config->routes[i].channel_text != NULL) {
+            write_route(out, "channels", &config->routes[i]);
+            buffer_printf(out, "} %u\n", updates[i].channels);
+        }
+}
+
+static void write_updates(struct buffer *out, struct server *s,
+                          const struct config *config)
+{
+    struct updates *updates = report_updates(s, config);
+
+    if (updates != NULL)
+        write_frequencies(out, config, updates);
+    free(updates);
+}
+
 /* ---- the whole ------------------------------------------------------------------- */
 
-static void write_meters(struct buffer *out)
+/* What is counted in microseconds is told in seconds. */
+static void write_meter(struct buffer *out, enum meter m)
 {
-    for (int m = 0; m < METER_N; m++) {
-        write_family(out, meter_names[m], "_total", "counter",
-                     meter_helps[m]);
-        buffer_printf(out, "penstock_%s_total %llu\n", meter_names[m],
-                      (unsigned long long)meter_sum((enum meter)m));
-    }
+    const char *name = meter_names[m];
+    size_t n = strlen(name);
+    bool is_us = n > 3 && strcmp(name + n - 3, "_us") == 0;
+    char full[64];
+
+    snprintf(full, sizeof(full), "%.*s%s_total", (int)(is_us ? n - 3 : n),
+             name, is_us ? "_seconds" : "");
+    write_family(out, full, "counter", meter_helps[m]);
+    if (is_us)
+        buffer_printf(out, "penstock_%s %.6f\n", full,
+                      (double)meter_sum(m) / 1e6);
+    else
+        buffer_printf(out, "penstock_%s %llu\n", full,
+                      (unsigned long long)meter_sum(m));
+}
+
+/* The names that Prometheus's own client libraries give to these. */
+static void write_process(struct buffer *out, const struct server *s)
+{
+    double uptime_s = (double)(clock_now_us() - s->started_us) / 1e6;
+
+    write_family(out, "build_info", "gauge", "always 1");
+    buffer_printf(out, "penstock_build_info{version=\"%s\"} 1\n",
+                  PACKAGE_VERSION);
+    write_family(out, "uptime_seconds", "gauge", "since the start");
+    buffer_printf(out, "penstock_uptime_seconds %.3f\n", uptime_s);
+    buffer_printf(out,
+                  "# HELP process_cpu_seconds_total Processor time used.\n"
+                  "# TYPE process_cpu_seconds_total counter\n"
+                  "process_cpu_seconds_total %.3f\n"
+                  "# HELP process_resident_memory_bytes Resident memory.\n"
+                  "# TYPE process_resident_memory_bytes gauge\n"
+                  "process_resident_memory_bytes %llu\n"
+                  "# HELP process_start_time_seconds When it was started.\n"
+                  "# TYPE process_start_time_seconds gauge\n"
+                  "process_start_time_seconds %.3f\n",
+                  process_cpu_s(), (unsigned long long)process_memory_bytes(),
+                  (double)clock_wall_ms() / 1e3 - uptime_s);
 }
 
 void metrics_write(struct buffer *out, struct server *s,
@@ -206,13 +283,13 @@ void metrics_write(struct buffer *out, struct server *s,
 {
     struct series *list = collect(config);
 
-    write_meters(out);
+    for (int m = 0; m < METER_N; m++)
+        write_meter(out, (enum meter)m);
     write_by_route(out, list);
     series_free(list);
-    write_family(out, "clients", "", "gauge", "connections of clients");
+    write_updates(out, s, config);
+    write_family(out, "clients", "gauge", "connections of clients");
     buffer_printf(out, "penstock_clients %u\n", atomic_load(&s->clients));
-    write_family(out, "uptime_seconds", "", "gauge", "since the start");
-    buffer_printf(out, "penstock_uptime_seconds %.3f\n",
-                  (double)(clock_now_us() - s->started_us) / 1e6);
+    write_process(out, s);
     source_metrics(out);
 }

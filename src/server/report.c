@@ -2,12 +2,10 @@
 
 #include <config.h>
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "measure/process.h"
 #include "measure/usage.h"
 #include "server/server.h"
 #include "wire/envelope.h"
@@ -66,28 +64,6 @@ struct updates *report_updates(struct server *s, const struct config *config)
 }
 
 /* ---- the process ----------------------------------------------------------------- */
-
-static double cpu_s(void)
-{
-    struct timespec t = {0, 0};
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* Resident; 0 where the system does not tell. */
-static unsigned long long memory_bytes(void)
-{
-    unsigned long long all, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-
-    if (f == NULL)
-        return 0;
-    if (fscanf(f, "%llu %llu", &all, &resident) != 2)
-        resident = 0;
-    fclose(f);
-    return resident * (unsigned long long)sysconf(_SC_PAGESIZE);
-}
 
 static double uptime_s(const struct server *s)
 {
@@ -182,7 +158,8 @@ static void write_process(struct buffer *out, struct server *s)
                   ",\"uptime_s\":%.1f,\"version\":\"%s\",\"workers\":%u,"
                   "\"clients\":%u,\"memory_bytes\":%llu,\"cpu_s\":%.3f",
                   uptime_s(s), PACKAGE_VERSION, s->worker_count,
-                  atomic_load(&s->clients), memory_bytes(), cpu_s());
+                  atomic_load(&s->clients),
+                  (unsigned long long)process_memory_bytes(), process_cpu_s());
 }
 
 void report_routes(struct buffer *out, struct server *s,

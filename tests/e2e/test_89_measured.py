@@ -4,13 +4,16 @@ its clients saw."""
 import json
 import re
 import signal
+from pathlib import Path
 
+import jsonschema
 import pytest
 
 import raw
 from clients import TRANSPORTS, SseClient, reader
 from relay import CountingRelay
 
+DOC = Path(__file__).parents[2] / "doc"
 ALL = ["poll", "longpoll", "sse", "websocket"]
 every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
@@ -18,6 +21,16 @@ every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 def news(**keys):
     return {"routes": [{"path": "/news", "source": "publish",
                         "transports": ALL, **keys}]}
+
+
+def conforms(document, name):
+    """A schema that lets everything pass would be none: it is closed."""
+    schema = json.loads((DOC / "schema" / name).read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(
+        schema, format_checker=jsonschema.FormatChecker()).validate(document)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document | {"what nobody knows": 1}, schema)
 
 
 # --- counts ------------------------------------------------------------------
@@ -188,6 +201,38 @@ def test_live_wants_the_token_and_outlives_a_reload(penstock):
         live.read(2)
 
 
+# --- the documents -----------------------------------------------------------
+
+def test_routes_and_channels_are_as_their_schemas_say(penstock):
+    p = penstock({"backends": {"gone": "http://127.0.0.1:9"}, "routes": [
+        {"path": "/news", "source": "publish", "transports": ALL,
+         "receive": "channel"},
+        {"path": "/lost/{n}", "source": {"sse": "gone/x"}},
+        {"path": "/several", "host": "a.example", "multiplex": True},
+        {"path": "/*", "proxy": "gone"}]})
+    conforms(p.admin("GET", "/routes").json(), "routes.json")
+    conforms(p.admin("GET", "/channels").json(), "channels.json")
+    for data in "one", "two", "three":
+        p.publish("news", data)
+    for transport in TRANSPORTS:
+        with reader(transport, p, "/news").connect("oldest") as r:
+            r.read(3)
+    p.get("/lost/1")
+    p.get("/elsewhere")
+    p.wait_for(lambda: any("fault" in c.get("source", {}) for c in
+                           p.admin("GET", "/channels").json()["channels"]))
+    document = p.admin("GET", "/routes").json()
+    assert set(document["routes"][0]["measured"]) >= set(TRANSPORTS)
+    assert "proxy" in document["routes"][3]["measured"]
+    conforms(document, "routes.json")
+    channels = p.admin("GET", "/channels").json()
+    conforms(channels, "channels.json")
+    news = p.admin("GET", "/channels/news").json()
+    assert news["updates"]["messages"] == news["messages"] == 3
+    assert news["updates"]["bytes"]["max"] == 5
+    conforms({"channels": [news]}, "channels.json")
+
+
 # --- /metrics ----------------------------------------------------------------
 
 def families(text):
@@ -226,10 +271,9 @@ def test_metrics_are_as_prometheus_wants_them(penstock):
     p.get("/odd%22%5Cname", {"Host": "a.example"})
     found = families(p.admin("GET", "/metrics").text)
     for name, family in found.items():
-        assert re.fullmatch(r"penstock_[a-z_]+", name)
+        assert re.fullmatch(r"(penstock|process)_[a-z_]+", name)
         assert (family["type"] == "counter") == name.endswith("_total"), name
-        assert not re.search(r"_(ms|us|milliseconds)(_|$)", name) or \
-            name == "penstock_pong_wait_us_total", name
+        assert not re.search(r"_(ms|us|milliseconds)(_|$)", name), name
         keys = [s[:2] for s in family["samples"]]
         assert len(keys) == len(set(keys)), f"{name} has a sample twice"
         assert keys or name.startswith("penstock_"), name
@@ -242,6 +286,31 @@ def test_metrics_are_as_prometheus_wants_them(penstock):
         assert [v for n, _, v in of if n.endswith("_count")] == [1]
 
 
+def test_the_grafana_dashboard_asks_for_what_there_is(penstock):
+    p = penstock(news())
+    with reader("sse", p, "/news").connect():
+        p.publish("news", "one")
+        found = families(p.admin("GET", "/metrics").text)
+    there = {}
+    for family in found.values():
+        for sample, labels, _ in family["samples"]:
+            there.setdefault(sample, set()).update(
+                re.findall(r"([a-z]+)=", labels))
+    dashboard = json.loads((DOC / "grafana.json").read_text())
+    asked = [t["expr"] for panel in dashboard["panels"]
+             for t in panel["targets"]]
+    assert len(asked) > 20
+    for expr in asked:
+        by = {label.strip() for labels in re.findall(r"by \(([^)]*)\)", expr)
+              for label in labels.split(",")}
+        names = re.findall(r"\b((?:penstock|process)_\w+)(\{[^}]*\})?", expr)
+        assert names
+        for name, chosen in names:
+            assert name in there, f"{name}: {expr}"
+            used = by | set(re.findall(r'(\w+)=~?"', chosen))
+            assert used <= there[name], f"{used} in {expr}"
+
+
 def test_metrics_do_not_grow_with_readers_or_channels(penstock):
     p = penstock({"routes": [{"path": "/c/{n}", "source": "publish",
                               "transports": ALL}]})
@@ -249,6 +318,7 @@ def test_metrics_do_not_grow_with_readers_or_channels(penstock):
     def lines():
         return len(p.admin("GET", "/metrics").text.splitlines())
     with reader("sse", p, "/c/1").connect():
+        p.publish("c/1", "x")
         before = lines()
         for n in range(2, 30):
             p.publish(f"c/{n}", "x")

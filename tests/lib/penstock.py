@@ -184,8 +184,8 @@ class Penstock:
         """A counter, such as "gaps_total", summed over what it is split by."""
         text = self.admin("GET", "/metrics").text
         assert f"# TYPE penstock_{name} " in text, name
-        return sum(int(n) for n in re.findall(
-            rf"^penstock_{name}(?:{{.*}})? (\d+)$", text, re.M))
+        return sum(float(n) if "." in n else int(n) for n in re.findall(
+            rf"^penstock_{name}(?:{{.*}})? ([0-9.e+-]+)$", text, re.M))
 
     def measured(self, path, transport=None):
         """What GET /routes says that a route, or one of its transports, did."""
