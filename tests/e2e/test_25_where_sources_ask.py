@@ -2,6 +2,8 @@
 compressed."""
 
 import gzip
+import json
+import subprocess
 import zlib
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import raw
 from backend import Backend, Feed, sse_text
 from clients import SseClient, reader
+from penstock import BINARY
 from raw import wait_for
 from servers import Nginx
 from test_20_sources import data_of, every_transport, quotes
@@ -261,6 +264,23 @@ def test_fields_of_the_file_are_sent(penstock, backend, tmp_path, kind):
                         "User-Agent": "tests (a@b.example)"}.items():
         assert got.get_all(name) == [value]
     assert "s3cret" not in p.log() + p.admin("GET", "/channels").text
+
+
+@pytest.mark.parametrize("secret", [b"s3cret\nX-Forged: 1\n", b"s3cret\0",
+                                    b"s3cret\r\n\r\n"])
+def test_a_secret_with_a_line_end_inside_is_refused_and_not_told(
+        tmp_path, secret):
+    """Sent, it would end the head, and what follows would be a body."""
+    (tmp_path / "key").write_bytes(secret)
+    at = type("At", (), {"url": "http://127.0.0.1:9"})
+    file = tmp_path / "penstock.json"
+    file.write_text(json.dumps({"listen": "127.0.0.1:0", **quotes(
+        at, headers={"X-Key": {"file": "key"}})}))
+    done = subprocess.run([BINARY, "check", file], capture_output=True,
+                          text=True, timeout=30)
+    assert done.returncode == 1
+    assert "headers.X-Key: holds a line end or another control" in done.stderr
+    assert "s3cret" not in done.stderr
 
 
 def test_a_reload_with_another_secret_connects_anew(penstock, backend, tmp_path):

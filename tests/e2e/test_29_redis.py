@@ -1,6 +1,8 @@
 """The source "redis": channels, patterns and streams of a real Redis, and of
 scripted ones for what a real one does not do at will."""
 
+import base64
+import pathlib
 import signal
 import socket
 import time
@@ -354,6 +356,41 @@ def test_octet_by_octet(penstock, backend):
     p = penstock(one(scripted(backend, octets(whole)), {"subscribe": "a"}))
     with reader("longpoll", p, "/n").connect("oldest") as r:
         assert data_of(r.read(5)) == [x.decode() for x in payloads]
+
+
+SAMPLE = pathlib.Path(__file__).parents[1] / "samples" / "redis-pubsub-resp2.txt"
+
+
+@every_transport
+@pytest.mark.parametrize("size", [1, 7, 100000])
+def test_a_recorded_subscription_is_read_however_it_is_cut(
+        penstock, backend, transport, size):
+    """Payloads that look like the protocol, line ends, nothing, octets, and a
+    message by a pattern."""
+    recorded = SAMPLE.read_bytes()
+
+    def serve(conn):
+        conn.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wait = time.monotonic() + 20
+        for _ in range(2):
+            conn.stream.read_until(b"SUBSCRIBE\r\n", wait)
+        for at in range(0, len(recorded), size):
+            conn.send(recorded[at:at + size])
+        wait_for(conn.gone, 30)
+    url = backend(raw_handler=serve).url.replace("http", "redis")
+    p = penstock({"workers": 1, **config(
+        url, ("/one", {"subscribe": "mill", "when": "always"}, {}),
+        ("/all", {"psubscribe": "mi*", "when": "always"}, {}))})
+    payloads = ['{"head":3}', "*3\r\n$7\r\nmessage\r\n", "*b*",
+                "upper\r\nmiddle\rlower\n", "", b"\xff\x00\xfe octets", "水 €"]
+    if transport == "sse":  # line ends come back as LF, octets as base64
+        payloads[1] = payloads[1].replace("\r\n", "\n")
+        payloads[3] = "upper\nmiddle\nlower\n"
+        payloads[5] = base64.b64encode(payloads[5]).decode()
+    with reader(transport, p, "/one").connect("oldest") as r:
+        assert data_of(r.read(7)) == payloads
+    with reader(transport, p, "/all").connect("oldest") as r:
+        assert r.read(1)[0][1:] == ("mill", "by its pattern")
 
 
 @pytest.mark.parametrize("bad", [

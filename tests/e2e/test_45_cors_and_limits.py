@@ -356,6 +356,22 @@ def test_websockets_are_closed_with_different_times_to_come_back(
     assert len(set(told)) > 30
 
 
+def test_who_is_refused_by_the_hundred_is_told_to_come_at_different_times(
+        penstock):
+    """After a restart all come at once, and half of them find no room."""
+    count = 200
+    p = penstock(news() | {"limits": {"connections": count // 2}})
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(p.client()) for _ in range(count)]
+        for c in clients:
+            c.send_request("GET", "/news", {"Accept": "text/event-stream"})
+        answers = [c.head() for c in clients]
+    waits = [int(a.headers["Retry-After"]) for a in answers if a.status == 503]
+    assert len(waits) == count // 2
+    assert max(waits) >= 1.5 * min(waits)
+    assert max(waits.count(w) for w in waits) <= len(waits) / 3
+
+
 def test_a_refusal_is_not_lost_to_the_request_it_crosses(penstock):
     p = penstock(news() | {"limits": {"connections": 1}})
     with p.client() as first:

@@ -42,6 +42,10 @@ class WsBackend:
         self.closed.append((ws.close_code, ws.close_reason))
 
     def stop(self):
+        """Again is fine."""
+        if not self.thread.is_alive():
+            return
+
         async def end():
             self.server.close()
             await self.server.wait_closed()
