@@ -30,7 +30,7 @@ static void respond_json(struct exchange *x, struct buffer *body)
     buffer_fini(body);
 }
 
-/* ---- who may ------------------------------------------------------------------ */
+/* ---- who may ------------------------------------------------------------- */
 
 static bool token_matches(const struct exchange *x, struct str token)
 {
@@ -76,7 +76,7 @@ static bool refuse_stranger(struct exchange *x)
     return false;
 }
 
-/* ---- channels ------------------------------------------------------------------ */
+/* ---- channels ------------------------------------------------------------ */
 
 static void describe_updates(struct channel *c, struct buffer *out)
 {
@@ -210,7 +210,7 @@ static void serve_channel_name(struct exchange *x, struct str raw)
     buffer_fini(&name);
 }
 
-/* ---- the rest ------------------------------------------------------------------ */
+/* ---- the rest ------------------------------------------------------------ */
 
 static void list_routes(struct exchange *x)
 {

@@ -7,16 +7,32 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "server/advise.h"
 #include "server/server.h"
 
 #define EXIT_USAGE 2
 
-static const char usage[] =
-    "usage: penstock [run] FILE    serve what the config FILE says\n"
-    "       penstock check FILE    tell what is wrong with it\n"
-    "       penstock schema        print its JSON Schema\n"
-    "       penstock --help | --version\n"
-    "The manual is penstock(1), that of the file penstock.json(5).\n";
+/* Those with a command line of their own. */
+static const struct {
+    const char *name, *help;
+    int (*main)(int argc, char **argv);
+} commands[] = {
+    {"advise", "tell which transport suits, and what each costs", advise_main},
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_usage(FILE *out)
+{
+    fputs("usage: penstock [run] FILE    serve what the config FILE says\n"
+          "       penstock check FILE    tell what is wrong with it\n"
+          "       penstock schema        print its JSON Schema\n", out);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "       penstock %-13s %s\n", commands[i].name,
+                commands[i].help);
+    fputs("       penstock --help | --version\n"
+          "`penstock COMMAND --help` tells more of those without FILE.  The\n"
+          "manual is penstock(1), that of the file penstock.json(5).\n", out);
+}
 
 /* Prints what is wrong. */
 static struct config *load(const char *file)
@@ -65,7 +81,7 @@ static int inform(int argc, char **argv)
     if (argc != 2)
         return -1;
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-        fputs(usage, stdout);
+        print_usage(stdout);
     else if (strcmp(argv[1], "--version") == 0)
         puts("penstock " PACKAGE_VERSION);
     else if (strcmp(argv[1], "schema") == 0)
@@ -77,8 +93,12 @@ static int inform(int argc, char **argv)
 
 static int dispatch(int argc, char **argv)
 {
-    int rc = inform(argc, argv);
+    int rc;
 
+    for (size_t i = 0; argc > 1 && i < COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].main(argc - 1, argv + 1);
+    rc = inform(argc, argv);
     if (rc >= 0)
         return rc;
     if (argc == 3 && strcmp(argv[1], "check") == 0)
@@ -93,7 +113,7 @@ static int dispatch(int argc, char **argv)
     if (argc == 2 && argv[1][0] != '-' && strcmp(argv[1], "run") != 0 &&
         strcmp(argv[1], "check") != 0)
         return run(argv[1]);
-    fputs(usage, stderr);
+    print_usage(stderr);
     return EXIT_USAGE;
 }
 

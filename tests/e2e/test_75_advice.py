@@ -1,0 +1,285 @@
+"""What the model says that each transport costs, beside what a relay counts;
+and what penstock advise makes of it."""
+
+import json
+import random
+import subprocess
+import threading
+import time
+
+import pytest
+import websockets
+
+import raw
+from clients import SseClient, WsClient, next_cursor, with_query
+from penstock import BINARY
+from relay import CountingRelay
+
+HEARTBEAT_S, WAIT_S, POLL_S = 0.3, 1, 0.07
+
+
+def advise(*args, status=0):
+    done = subprocess.run([BINARY, "advise", *map(str, args)], timeout=30,
+                          capture_output=True, text=True)
+    assert done.returncode == status, done
+    return done
+
+
+def prices(*args):
+    return json.loads(advise("--json", *args).stdout)["prices"]
+
+
+# --- the model, beside measurements ------------------------------------------
+
+class Reading(threading.Thread):
+    """A client in a thread of its own, through a relay of its own, from before
+    the first update until after the last; then begin() and end() say between
+    which moments octets are counted."""
+
+    def __init__(self, p, name, data):
+        super().__init__(daemon=True)
+        self.relay = CountingRelay(p.port)
+        self.name, self.size = name, len(data)
+        self.over, self.ready = threading.Event(), threading.Event()
+        self.base = len(f"GET /news HTTP/1.1\r\nHost: 127.0.0.1:{self.relay.port}"
+                        "\r\n\r\n")
+        self.start()
+        assert self.ready.wait(10), name
+
+    def run(self):
+        try:
+            getattr(self, self.name)()
+        except (raw.Closed, OSError, TimeoutError,
+                websockets.ConnectionClosed):
+            assert self.over.is_set(), self.name
+
+    def get(self, client, accept, headers=(), **query):
+        return client.request("GET", with_query("/news", **query),
+                              {"Accept": accept, **dict(headers)}, None, 10)
+
+    def websocket(self, protocol="penstock.v1"):
+        self.client = WsClient(self.relay, "/news", protocol=protocol).connect()
+        self.ready.set()
+        while not self.over.is_set():
+            try:
+                self.client.recv(0.5)
+            except TimeoutError:
+                pass
+
+    def websocket_raw(self):
+        self.websocket(None)
+
+    def sse(self):
+        self.client = SseClient(self.relay, "/news").connect()
+        self.ready.set()
+        while not self.over.is_set():
+            self.client.pull(time.monotonic() + 10)
+
+    def longpoll(self):
+        self.client = raw.Client(self.relay.port)
+        cursor = next_cursor(self.get(self.client, "application/json",
+                                      since="now"))
+        self.ready.set()
+        while not self.over.is_set():
+            answer = self.get(self.client, "application/json", since=cursor,
+                              wait=f"{WAIT_S:02}")
+            cursor = next_cursor(answer)
+
+    def every(self, step):
+        due = time.monotonic()
+        while not self.over.is_set():
+            step()
+            due += POLL_S
+            time.sleep(max(0, due - time.monotonic()))
+
+    def poll(self):
+        self.client = raw.Client(self.relay.port)
+        self.cursor = next_cursor(self.get(self.client, "application/json",
+                                           since="now"))
+        self.ready.set()
+
+        def step():
+            answer = self.get(self.client, "application/json",
+                              since=self.cursor)
+            self.cursor = next_cursor(answer)
+        self.every(step)
+
+    def poll_newest(self):
+        self.client = raw.Client(self.relay.port)
+        self.tag = self.get(self.client, "*/*").headers["ETag"]
+        self.ready.set()
+
+        def step():
+            answer = self.get(self.client, "*/*",
+                              {"If-None-Match": self.tag})
+            self.tag = answer.headers["ETag"]
+        self.every(step)
+
+    def counts(self):
+        return self.relay.up, self.relay.down
+
+    def begin(self):
+        self.began, self.before = time.monotonic(), self.counts()
+
+    def end(self):
+        seconds, after = time.monotonic() - self.began, self.counts()
+        self.over.set()
+        self.counted = [(b - a) / seconds for a, b in zip(self.before, after)]
+
+    def leave(self):
+        self.over.set()
+        self.client.close()
+        self.join(10)
+        self.relay.__exit__()
+
+
+NAMES = ("websocket", "websocket_raw", "sse", "longpoll", "poll", "poll_newest")
+
+
+def publish_paced(p, data, rate, seconds, regular, begin, end):
+    """begin() is called after the first update has arrived, and end() as long
+    after the last one; how many came a second between them."""
+    dice = random.Random(4)
+    gap = (lambda: 1 / rate) if regular else (lambda: dice.expovariate(rate))
+    settle = min(0.1, 0.3 / rate)
+    due = began = time.monotonic()
+    p.publish("news", data, type="application/json")
+    time.sleep(settle)
+    begin()
+    count = 0
+    while (due := due + gap()) < began + seconds or count == 0:
+        time.sleep(max(0, due - time.monotonic()))
+        p.publish("news", data, type="application/json")
+        last, count = time.monotonic(), count + 1
+    time.sleep(max(0, last + settle - time.monotonic()))
+    end()
+    return count / (last - began)
+
+
+def round_trip(p, times=40):
+    """Through a relay, in ms."""
+    with CountingRelay(p.port) as relay, raw.Client(relay.port) as c:
+        c.request("GET", "/news?since=now", {}, None, 10)
+        began = time.monotonic()
+        for _ in range(times):
+            c.request("GET", "/news?since=now", {}, None, 10)
+        return max(1, round((time.monotonic() - began) / times * 1000))
+
+
+def predicted(reading, rate, regular, rtt_ms):
+    name, _, kind = reading.name.partition("_")
+    told = prices(
+        "--rate", f"{rate}/s", "--burstiness", 0 if regular else 1,
+        "--size", f"{reading.size}B", "--request", f"{reading.base}B",
+        "--messages", 10000, "--clients", 1, "--stay", "365d",
+        "--heartbeat", f"{int(HEARTBEAT_S * 1000)}ms", "--wait", f"{WAIT_S}s",
+        "--poll", f"{int(POLL_S * 1000)}ms", "--rtt", f"{rtt_ms}ms",
+        "--max-rate", "1000000/s", *(["--raw"] if kind == "raw" else []),
+        *(["--latest"] if kind == "newest" else []))[name]
+    return told["bytes_in_per_s"], told["bytes_out_per_s"]
+
+
+# rate, size, regular, seconds
+CASES = {
+    "slow": (0.7, 64, True, 6),
+    "steady": (12, 300, True, 3),
+    "fast": (60, 64, True, 3),
+    "random": (30, 1000, False, 5),
+    "large": (4, 5200, True, 4),
+}
+
+
+def measure(p, data, rate, regular, seconds):
+    """What is wrong, in lines."""
+    rtt_ms = round_trip(p)
+    readings = [Reading(p, name, data) for name in NAMES]
+    true_rate = publish_paced(p, data, rate, seconds, regular,
+                              lambda: [r.begin() for r in readings],
+                              lambda: [r.end() for r in readings])
+    wrong = []
+    for r in readings:
+        # Whether one of these polls brings something is chance.
+        tolerance = 0.15 if r.name == "poll_newest" and not regular else 0.05
+        want = predicted(r, true_rate, regular, rtt_ms)
+        for way, told, counted in zip(("in", "out"), want, r.counted):
+            line = (f"{r.name} {way}: predicted {told:.1f}, "
+                    f"counted {counted:.1f} octets/s")
+            print(line)
+            if abs(told - counted) > tolerance * counted + 1:
+                wrong.append(line)
+    for r in readings:
+        r.leave()
+    return wrong
+
+
+@pytest.mark.alone
+@pytest.mark.plain
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_the_model_says_what_a_relay_counts(penstock, case):
+    rate, size, regular, seconds = CASES[case]
+    data = json.dumps("x" * (size - 2))
+    p = penstock({"routes": [{"path": "/news", "source": "publish",
+                              "heartbeat": f"{int(HEARTBEAT_S * 1000)}ms",
+                              "wait": "30s"}]})
+    p.admin("POST", "/channels/news", {"Content-Type": "application/x-ndjson"},
+            "1\n" * 10000)
+    # A machine that has other things to do meanwhile may be late once.
+    for _ in range(3):
+        wrong = measure(p, data, rate, regular, seconds)
+        if not wrong:
+            break
+    assert not wrong, "\n".join(wrong)
+
+
+# --- the command -------------------------------------------------------------
+
+def test_it_advises_what_is_stated_in_a_table():
+    told = advise("--rate", "2/min", "--size", "500B", "--clients", 10000,
+                  "--age", "1s", "--two-way").stdout
+    lines = told.splitlines()
+    assert lines[0] == "websocket"
+    assert any(line.startswith("* websocket ") for line in lines)
+    for name in ("sse", "longpoll", "poll"):
+        assert any(line.split()[:1] == [name] or line.split()[1:2] == [name]
+                   for line in lines), told
+    assert max(map(len, lines)) <= 100
+
+
+def test_json_says_the_same():
+    told = json.loads(advise("--json", "--rate", "10/s").stdout)
+    assert told["verdict"] in told["prices"]
+    assert told["runner_up"] in told["prices"]
+    assert told["confidence"] == "stated" and not told["not_enough_data"]
+    assert told["workload"]["per_s"] == 10
+    costs = {n: p["cost"] for n, p in told["prices"].items() if p["fits"]}
+    assert min(costs, key=costs.get) == told["verdict"]
+
+
+@pytest.mark.parametrize("args", [
+    (), ("--rate", "2"), ("--rate", "2/fortnight"), ("--rate", "-1/s"),
+    ("--rate", "nan/s"), ("--rate", "1/s", "--size", "5"),
+    ("--rate", "1/s", "--age", "0s"), ("--rate", "1/s", "--clients", "0"),
+    ("--rate", "1/s", "--clients", "many"), ("--rate", "1/s", "http://x"),
+    ("--size", "5B", "http://x"), ("http://x", "http://y"), ("--fast",),
+    ("--rate", "1/s", "--compress", "2")])
+def test_what_it_does_not_understand_is_refused(args):
+    done = advise(*args, status=2)
+    assert done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize("args", [
+    ("--rate", "0/s"), ("--rate", "0/s", "--latest", "--cacheable"),
+    ("--rate", "1000000/s", "--size", "1GiB", "--clients", "1e12"),
+    ("--rate", "0.0001/day", "--size", "0B", "--clients", "1", "--age",
+     "365d")])
+def test_edges_have_prices(args):
+    told = advise("--json", *args).stdout
+    assert "nan" not in told and "inf" not in told
+    assert len(json.loads(told)["prices"]) == 4
+    assert "nan" not in advise(*args).stdout
+
+
+def test_an_admin_that_is_not_there_is_told():
+    done = advise("http://127.0.0.1:1", status=1)
+    assert "127.0.0.1" in done.stderr
