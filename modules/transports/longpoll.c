@@ -111,8 +111,8 @@ static unsigned answer_batch(struct waiter *w, const struct likeness *like)
     batch_take(&b, x->tally, &w->reader, w->settings, w->gap);
     answer_init(&a);
     add_fields(&a, w, applied);
-    if (b.count == 0 && !w->reader.selects)
-        feed_add_stale(&a, audience_channel(&w->reader), age);
+    if (b.count == 0)
+        feed_add_stale(&a, reader_stale(&w->reader), age);
     waiter_free(w);
     if (b.body.failed) {
         feed_refuse(x, -ENOMEM);

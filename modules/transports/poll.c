@@ -144,7 +144,7 @@ static void answer_newest(struct exchange *x, const struct feed *feed,
     batch_fields(&a, &scratch, id, alien, packed);
     answer_add(&a, "Last-Modified", str_of(modified));
     add_cache_control(&a, feed, cache);
-    feed_add_stale(&a, feed->channel, age);
+    feed_add_stale(&a, feed_stale(feed), age);
     if (same) {
         respond_empty(x, 304, &a);
         return;
@@ -192,7 +192,7 @@ static void respond_batch(struct exchange *x, const struct feed *feed,
                                   : STR("no-store"));
         feed_add_vary(&a, feed->reader);
     }
-    feed_add_stale(&a, feed->channel, age);
+    feed_add_stale(&a, feed_stale(feed), age);
     batch_respond(x, &a, b, feed->reader, feed_packs(x, feed->reader));
 }
 
@@ -241,7 +241,7 @@ static void answer_newest_of_each(struct exchange *x, const struct feed *feed)
     const struct cursor newest = {.kind = CURSOR_LAST_N, .seq = 1};
     struct answer_headers a;
     struct batch_fields scratch;
-    char id[ID_MAX], cache[32];
+    char id[ID_MAX], cache[32], age[24];
 
     if (!has_all(feed)) {
         answer_batch(x, feed, newest);
@@ -251,6 +251,7 @@ static void answer_newest_of_each(struct exchange *x, const struct feed *feed)
     answer_init(&a);
     batch_fields(&a, &scratch, id, false, false);
     add_cache_control(&a, feed, cache);
+    feed_add_stale(&a, feed_stale(feed), age);
     respond_empty(x, 304, &a);
 }
 
@@ -268,7 +269,7 @@ static void answer_nothing(struct exchange *x, const struct feed *feed)
     answer_init(&a);
     batch_fields(&a, &scratch, id, alien, false);
     answer_add(&a, "Cache-Control", STR("no-store"));
-    feed_add_stale(&a, feed->channel, age);
+    feed_add_stale(&a, feed_stale(feed), age);
     respond_empty(x, 204, &a);
 }
 

@@ -105,10 +105,16 @@ static void goodbye(struct follower *f, enum farewell why)
 }
 
 /* It is no message: the cursor stays where it is. */
-static void tell_stale(struct follower *f, bool stale)
+static void tell_stale(struct follower *f, struct str notice)
 {
-    control(f, stale ? STR("event: penstock.stale\ndata: {\"stale\":true}\n\n")
-                     : STR("event: penstock.stale\ndata: {\"stale\":false}\n\n"));
+    struct buffer event = {0};
+
+    buffer_append_str(&event, STR("event: penstock.stale\ndata: "));
+    buffer_append_str(&event, notice); /* its JSON is one line */
+    buffer_append_str(&event, STR("\n\n"));
+    f->failed |= event.failed;
+    control(f, buffer_str(&event));
+    buffer_fini(&event);
 }
 
 static const struct follower_ops sse_follower = {

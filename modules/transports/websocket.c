@@ -205,13 +205,12 @@ static void fini(struct follower *f)
     channel_unref(&s->receive);
 }
 
-static void tell_stale(struct follower *f, bool stale)
+static void tell_stale(struct follower *f, struct str notice)
 {
     struct session *s = of_follower(f);
 
-    if (s->enveloped)
-        control(s, WS_TEXT, stale ? STR("{\"stale\":true}")
-                                  : STR("{\"stale\":false}"));
+    if (s->enveloped || f->reader.selects)
+        control(s, WS_TEXT, notice);
 }
 
 static const struct follower_ops session_follower = {

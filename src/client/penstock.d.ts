@@ -59,6 +59,8 @@ export interface PenstockGapEvent extends Event {
  *  back.  Polls tell nothing of it. */
 export interface PenstockStaleEvent extends Event {
   readonly stale: boolean;
+  /** On a multiplexed route: whose backend it is. */
+  readonly channel?: string;
 }
 
 /** On a multiplexed route it says whose it is. */

@@ -321,7 +321,7 @@ class WebSocketLink extends Link {
       this.host.position(this, frame.id, frame.subscribed);
     else if (frame.error) this.host.trouble(this, frame.error);
     else if ('data' in frame) this.host.message(this, frame);
-    else if ('stale' in frame) this.host.stale(this, frame.stale);
+    else if ('stale' in frame) this.host.stale(this, frame);
     else if (frame.next) this.host.position(this, frame.next);
   }
 
@@ -413,7 +413,7 @@ class EventStreamLink extends FetchLink {
     if (type === 'penstock.gap' && data !== undefined) {
       this.host.gap(this, { ...JSON.parse(data), position: id });
     } else if (type === 'penstock.stale' && data !== undefined) {
-      this.host.stale(this, JSON.parse(data).stale);
+      this.host.stale(this, JSON.parse(data));
     } else if (data !== undefined && this.host.enveloped) {
       this.host.message(this, readFrame(data));
     } else if (data !== undefined) {
@@ -664,7 +664,8 @@ export class Penstock extends EventTarget {
       message: current((link, m) => this.#message(link, m)),
       gap: current((link, gap) => this.#gap(gap)),
       position: current((link, ...place) => this.#position(link, ...place)),
-      stale: current((link, stale) => this.#tell('stale', { stale })),
+      stale: current((link, { stale, channel }) => this.#tell('stale',
+        channel === undefined ? { stale } : { stale, channel })),
       trouble: current((link, { detail, channel }) => this.#tell('error',
         { message: detail, transport: link.name, channel })),
     };

@@ -9,6 +9,7 @@
 #include "feed/presence.h"
 #include "feed/visit.h"
 #include "hub/encoding.h"
+#include "wire/envelope.h"
 
 /* How long a peer gets to read our goodbye, and to answer it. */
 #define GOODBYE_MS 2000
@@ -494,21 +495,48 @@ static bool flush(struct follower *f)
     }
 }
 
+/* channel: the name of one of several; else NULL. */
+static void say_stale(struct follower *f, const char *channel, bool stale)
+{
+    struct buffer notice = {0};
+
+    envelope_encode_stale(&notice, channel == NULL ? STR_NONE : str_of(channel),
+                          stale);
+    f->failed |= notice.failed;
+    f->ops->stale(f, buffer_str(&notice));
+    buffer_fini(&notice);
+}
+
+/* Whether anything was to be told. */
+static bool tell_stale(struct follower *f)
+{
+    const char *channel;
+    bool stale, any = false;
+
+    if (!f->reader.selects) {
+        any = (reader_stale(&f->reader) != NULL) != f->stale;
+        f->stale ^= any;
+        if (any)
+            say_stale(f, NULL, f->stale);
+        return any;
+    }
+    while ((channel = selection_next_turn(f->reader.selection, &stale)) !=
+           NULL) {
+        say_stale(f, channel, stale);
+        any = true;
+    }
+    return any;
+}
+
 /* What the channel says beside its messages.  True: something is to go out. */
 static bool tell_state(struct follower *f)
 {
-    bool stale = reader_stale(&f->reader);
-
     if (reader_over(&f->reader)) {
         log_close(f, "channel-over");
         follower_leave(f, FAREWELL_OVER);
         return false;
     }
-    if (stale == f->stale)
-        return false;
-    f->stale = stale;
-    f->ops->stale(f, stale);
-    return true;
+    return tell_stale(f);
 }
 
 void follower_pump(struct follower *f)

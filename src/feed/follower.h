@@ -31,8 +31,8 @@ struct follower_ops {
      * be cut instead. */
     bool (*gap)(struct follower *f, const struct gap *gap);
     /* The source is down, so that what was sent last may be old, or is back:
-     * queue the notice. */
-    void (*stale)(struct follower *f, bool stale);
+     * queue the notice, which is JSON. */
+    void (*stale)(struct follower *f, struct str notice);
     /* The first octets of m have gone out: what is queued from now on comes
      * behind it (may be NULL). */
     void (*began)(struct follower *f, struct message *m);
@@ -59,7 +59,7 @@ struct follower {
     uint32_t unacked_seen;             /* when it was last looked at, blocked */
     uint8_t format;                    /* enum wire_format */
     bool failed : 1;                   /* no memory for control: is to be cut */
-    bool stale : 1;                    /* the peer was told so */
+    bool stale : 1;                    /* the peer was told so, of its channel */
     bool held : 1;                     /* the timer will send what has come */
     bool ended : 1;                    /* waits only for control to go out */
     bool awaiting : 1;                 /* and for the peer's last words */

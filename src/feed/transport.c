@@ -173,12 +173,22 @@ void feed_add_vary(struct answer_headers *a, const struct reader_settings *s)
                    : STR("Accept, Prefer, Last-Event-ID"));
 }
 
+struct channel *feed_stale(const struct feed *feed)
+{
+    if (feed->channel != NULL)
+        return channel_stale(feed->channel) ? feed->channel : NULL;
+    for (unsigned i = 0; i < feed->channel_count; i++)
+        if (channel_stale(feed->channels[i].channel))
+            return feed->channels[i].channel;
+    return NULL;
+}
+
 void feed_add_stale(struct answer_headers *a, struct channel *c, char age[24])
 {
     struct channel_status status;
     uint64_t now_us = clock_now_us();
 
-    if (c == NULL || !channel_stale(c))
+    if (c == NULL)
         return;
     answer_add(a, "Warning", STR("110 - \"Response is Stale\""));
     channel_status(c, &status);

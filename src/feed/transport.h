@@ -92,8 +92,10 @@ bool feed_packs(const struct exchange *x, const struct reader_settings *s);
 /* Adds Vary: what the answer depends on, Accept-Encoding among it where the
  * route compresses. */
 void feed_add_vary(struct answer_headers *a, const struct reader_settings *s);
-/* Adds Warning (RFC 7234 5.5.1, which caches and people still read) and Age if
- * the channel's source is down. */
+/* The channel, or one of several, whose source is down; NULL: none is. */
+struct channel *feed_stale(const struct feed *feed);
+/* Adds Warning (RFC 7234 5.5.1, which caches and people still read), and Age,
+ * of a channel whose source is down; NULL: adds nothing. */
 void feed_add_stale(struct answer_headers *a, struct channel *c, char age[24]);
 /* The first n of these messages have gone out, as the answer that is counted
  * there: so many, and how old each of them was. */

@@ -69,10 +69,15 @@ static inline bool reader_over(const struct reader *r)
 {
     return !r->selects && channel_over(audience_channel(r));
 }
-/* Whether its channel's source is down.  Several channels tell nothing of it. */
-static inline bool reader_stale(const struct reader *r)
+/* Its channel, or one of several, whose source is down; NULL: none is. */
+static inline struct channel *reader_stale(const struct reader *r)
 {
-    return !r->selects && channel_stale(audience_channel(r));
+    struct channel *c;
+
+    if (r->selects)
+        return selection_stale(r->selection);
+    c = audience_channel(r);
+    return channel_stale(c) ? c : NULL;
 }
 /* The id of the message before its cursor: where it is now. */
 static inline size_t reader_position(const struct reader *r, char id[ID_MAX])

@@ -16,6 +16,7 @@ struct member {
     uint64_t take_seq;     /* while reading: the message that it takes next, */
     uint64_t next_stamp;   /* and its stamp, or NOTHING */
     bool lost;             /* a gap was found, and is not told yet */
+    bool stale;            /* that its source is down was told */
 };
 
 struct selection {
@@ -515,6 +516,32 @@ const char *selection_first_name(const struct selection *s)
 {
     return s->count == 0 ? ""
                          : audience_channel(&s->members[0]->reader)->name;
+}
+
+struct channel *selection_stale(const struct selection *s)
+{
+    for (unsigned i = 0; i < s->count; i++) {
+        struct channel *c = audience_channel(&s->members[i]->reader);
+
+        if (channel_stale(c))
+            return c;
+    }
+    return NULL;
+}
+
+const char *selection_next_turn(struct selection *s, bool *stale)
+{
+    for (unsigned i = 0; i < s->count; i++) {
+        struct member *m = s->members[i];
+        const struct channel *c = audience_channel(&m->reader);
+
+        *stale = channel_stale(c);
+        if (m->stale == *stale)
+            continue;
+        m->stale = *stale;
+        return c->name;
+    }
+    return NULL;
 }
 
 void selection_write_lost(struct selection *s, struct buffer *out)

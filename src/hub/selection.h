@@ -43,6 +43,12 @@ unsigned selection_count(const struct selection *s);
 void selection_write_lost(struct selection *s, struct buffer *out);
 const char *selection_first_name(const struct selection *s);
 
+/* A channel whose source is down, or NULL. */
+struct channel *selection_stale(const struct selection *s);
+/* The name of one whose source has gone down, or come back (*stale says which),
+ * since it was last told so; NULL: there is none. */
+const char *selection_next_turn(struct selection *s, bool *stale);
+
 /* As those of reader.h. */
 void selection_read(struct selection *s, struct reading *reading);
 void selection_advance(struct selection *s, const struct reading *reading,

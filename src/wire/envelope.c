@@ -153,6 +153,15 @@ void envelope_encode_gap(struct buffer *out, struct str from, struct str to,
     buffer_append_byte(out, '}');
 }
 
+void envelope_encode_stale(struct buffer *out, struct str channel, bool stale)
+{
+    buffer_append_str(out, stale ? STR("{\"stale\":true")
+                                 : STR("{\"stale\":false"));
+    if (channel.p != NULL)
+        append_member(out, ",\"channel\":", channel);
+    buffer_append_byte(out, '}');
+}
+
 void envelope_batch_head(struct buffer *out, bool gap)
 {
     if (gap)

@@ -37,6 +37,10 @@ void envelope_append_time(struct buffer *out, uint64_t time_ms);
 void envelope_encode_gap(struct buffer *out, struct str from, struct str to,
                          struct str channels);
 
+/* {"stale":true}, or {"stale":true,"channel":"NAME"} where channel is not absent:
+ * its source is down, or (false) back.  One line. */
+void envelope_encode_stale(struct buffer *out, struct str channel, bool stale);
+
 /* The batch: head, elements separated by commas, tail.
  *   {"messages":[…],"next":"ID"}   or   {"gap":true,"messages":[…],"next":"ID"} */
 void envelope_batch_head(struct buffer *out, bool gap);

@@ -2,6 +2,7 @@
 listened is lost, and readers are told so; where it can, nothing is.  And one
 that stays away: what it said last may be old."""
 
+import json
 import re
 import time
 
@@ -202,6 +203,85 @@ def test_a_backend_that_is_lost_and_comes_back_is_told(
     with reader(transport, p, "/n").connect(cursor) as r:
         assert [m[2] for m in r.read(1)] == ["2"], "notices move no cursor"
     assert p.metric("sources_stale_total") == 1
+
+
+def two_lost(backend):
+    """/all reads a and b, each from a backend of its own."""
+    feeds = {name: Feed() for name in "ab"}
+    servers = {name: backend(feeds[name].sse) for name in "ab"}
+    return feeds, servers, {
+        "backends": {name: servers[name].url for name in "ab"},
+        "routes": [{"path": "/all", "multiplex": True}] + [
+            {"path": f"/{name}", "source": {
+                "sse": f"{name}/s", "stale": "200ms", "when": "always",
+                "backoff": {"min": "20ms", "max": "50ms"}}}
+            for name in "ab"]}
+
+
+@pytest.mark.parametrize("transport,options", [
+    ("sse", {"enveloped": True}), ("websocket", {}),
+    ("websocket", {"protocol": None})], ids=["sse", "penstock.v1", "websocket"])
+def test_of_several_channels_it_is_told_whose_backend_is_lost(
+        penstock, backend, transport, options):
+    feeds, servers, config = two_lost(backend)
+    p = penstock(config)
+
+    def notice(r):
+        if options.get("protocol", "") is None:  # a frame like any other
+            return json.loads(r.recv())
+        return told(r)
+    url = "/all?channel=a&channel=b"
+    with reader(transport, p, url, **options).connect() as r:
+        wait_for(lambda: feeds["a"].readers == feeds["b"].readers == 1)
+        servers["b"].kill()
+        assert notice(r) == {"stale": True, "channel": "b"}
+        feeds["a"].add("1")
+        message = r.recv() if options.get("protocol", "") is None \
+            else r.read(1)[0][2]
+        assert "1" in message, "the other one goes on"
+        with reader(transport, p, url, **options).connect() as late:
+            assert notice(late) == {"stale": True, "channel": "b"}
+        servers["a"].kill()
+        assert notice(r) == {"stale": True, "channel": "a"}
+        servers["b"].restart()
+        assert notice(r) == {"stale": False, "channel": "b"}
+        servers["a"].restart()
+        assert notice(r) == {"stale": False, "channel": "a"}
+
+
+def test_a_channel_that_is_added_while_its_backend_is_lost_is_told(
+        penstock, backend):
+    feeds, servers, config = two_lost(backend)
+    p = penstock(config)
+    wait_for(lambda: feeds["b"].readers == 1)
+    servers["b"].kill()
+    p.wait_for(lambda: p.channel("b")["source"].get("stale"))
+    with reader("websocket", p, "/all?channel=a").connect() as r:
+        assert r.tell(subscribe="b")["subscribed"] == "b"
+        assert told(r) == {"stale": True, "channel": "b"}
+        assert r.tell(unsubscribe="b") == {"unsubscribed": "b"}
+        assert r.tell(subscribe="b")["subscribed"] == "b"
+        assert told(r) == {"stale": True, "channel": "b"}
+
+
+def test_polls_of_several_channels_say_that_one_may_be_old(penstock, backend):
+    feeds, servers, config = two_lost(backend)
+    p = penstock(config)
+    wait_for(lambda: feeds["b"].readers == 1)
+    feeds["b"].add("1")
+    url = "/all?channel=a&channel=b"
+    p.wait_for(lambda: p.get(url).status == 200)
+    tag = p.get(url).headers["ETag"]
+    assert "Warning" not in p.get(url).headers
+    servers["b"].kill()
+    p.wait_for(lambda: "Warning" in p.get(url).headers)
+    for query, headers, status in (("", {}, 200), ("&wait=0", {}, 204),
+                                   ("", {"If-None-Match": tag}, 304)):
+        answer = p.get(url + query, headers)
+        assert answer.status == status
+        assert answer.headers["Warning"] == '110 - "Response is Stale"'
+        assert int(answer.headers["Age"]) < 10
+    assert "Warning" not in p.get("/all?channel=a").headers
 
 
 def test_polls_say_that_their_answer_may_be_old(penstock, backend):

@@ -396,6 +396,39 @@ static void a_gap_moves_it_to_what_it_goes_on_with(void **state)
     reader_leave(&s.reader);
 }
 
+/* What it is to be told of channels whose sources went down or came back. */
+static void assert_turn(const struct story *s, const char *name, bool down)
+{
+    bool stale;
+    const char *turn = selection_next_turn(s->reader.selection, &stale);
+
+    if (name == NULL) {
+        assert_null(turn);
+        return;
+    }
+    assert_string_equal(turn, name);
+    assert_int_equal(stale, down);
+}
+
+static void a_lost_source_is_told_once_and_its_return_once(void **state)
+{
+    struct story s = {0};
+
+    begin(&s, MANY, no_cursor);
+    assert_turn(&s, NULL, false);
+    assert_null(reader_stale(&s.reader));
+    channel_set_stale(some[1], true);
+    channel_set_stale(some[2], true);
+    assert_ptr_equal(reader_stale(&s.reader), some[1]);
+    assert_turn(&s, "b", true);
+    channel_set_stale(some[2], false); /* before it was told: never mind */
+    assert_turn(&s, NULL, false);
+    channel_set_stale(some[1], false);
+    assert_turn(&s, "b", false);
+    assert_turn(&s, NULL, false);
+    reader_leave(&s.reader);
+}
+
 /* ---- changes ----------------------------------------------------------------- */
 
 static void a_channel_can_be_added_and_taken_out(void **state)
@@ -645,6 +678,7 @@ int main(void)
         in_a_world(a_deleted_channel_leaves_a_gap_for_its_successor),
         in_a_world(a_reader_that_lags_is_told_what_it_missed),
         in_a_world(a_gap_moves_it_to_what_it_goes_on_with),
+        in_a_world(a_lost_source_is_told_once_and_its_return_once),
         in_a_world(a_channel_can_be_added_and_taken_out),
         in_a_world(the_end_of_one_channel_is_the_end),
         in_a_world(each_failing_allocation_is_an_error_and_no_leak),
