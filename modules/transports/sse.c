@@ -87,18 +87,14 @@ static bool tell_gap(struct follower *f, const struct gap *gap)
 /* Its wire is there: it has been sent. */
 static void began(struct follower *f, struct message *m)
 {
-    if (is_packed(f))
-        gzip_add(&of_follower(f)->gzip,
-                 &message_wire_packed(m, f->format, &f->settings->compress)
-                      ->part);
+    gzip_add(&of_follower(f)->gzip,
+             &message_wire_packed(m, f->format, &f->settings->compress)->part);
 }
 
 static void goodbye(struct follower *f, enum farewell why)
 {
     struct buffer end = {0};
 
-    if (!is_packed(f))
-        return;
     gzip_end(&of_follower(f)->gzip, &end);
     send_chunk(f, buffer_str(&end));
     buffer_fini(&end);
@@ -118,6 +114,13 @@ static void tell_stale(struct follower *f, struct str notice)
 }
 
 static const struct follower_ops sse_follower = {
+    .name = "sse",
+    .heartbeat = heartbeat,
+    .gap = tell_gap,
+    .stale = tell_stale,
+};
+
+static const struct follower_ops packed_follower = {
     .name = "sse",
     .heartbeat = heartbeat,
     .gap = tell_gap,
@@ -211,7 +214,7 @@ static void open_sse(struct exchange *x, const struct feed *feed)
     plain = feed->channel == NULL      ? WIRE_SSE_NAMED
             : feed->reader->envelope ? WIRE_SSE_ENVELOPE
                                      : WIRE_SSE;
-    follower_init(f, x, feed, &sse_follower,
+    follower_init(f, x, feed, packed ? &packed_follower : &sse_follower,
                   packed ? wire_format_gzip(plain) : plain);
     rc = follower_join(f, feed, &gap);
     if (rc < 0) {

@@ -300,31 +300,23 @@ static bool consume(size_t *sent, size_t len)
     return true;
 }
 
-/* Moves on past the octets that were sent.  At most one message is left half
- * sent, and kept by a reference.  Returns how many have begun to go out. */
-static unsigned account(struct follower *f, const struct reading *reading,
-                    size_t sent)
+static void drop_control(struct follower *f)
+{
+    if (f->control == NULL)
+        return;
+    buffer_fini(f->control);
+    free(f->control);
+    f->control = NULL;
+}
+
+/* Counts messages off for as long as the octets that were sent reach.  At most
+ * one is left half sent, and kept by a reference.  Returns how many have begun
+ * to go out. */
+static unsigned account_messages(struct follower *f,
+                                 const struct reading *reading, size_t sent)
 {
     unsigned n = 0;
 
-    if (f->partial != NULL) {
-        size_t left = wire_of(f, f->partial).n - f->partial_sent;
-
-        if (!consume(&sent, left)) {
-            f->partial_sent += sent;
-            return 0;
-        }
-        message_unref(&f->partial);
-    }
-    if (f->control != NULL) {
-        if (!consume(&sent, f->control->len)) {
-            buffer_drop(f->control, sent);
-            return 0;
-        }
-        buffer_fini(f->control);
-        free(f->control);
-        f->control = NULL;
-    }
     while (n < reading->count) {
         size_t len = wire_of(f, reading->messages[n]).n;
 
@@ -339,14 +331,84 @@ static unsigned account(struct follower *f, const struct reading *reading,
         }
         n++;
     }
+    return n;
+}
+
+/* Moves on past the octets that were sent; returns as account_messages(). */
+static unsigned account(struct follower *f, const struct reading *reading,
+                        size_t sent)
+{
+    if (f->partial != NULL) {
+        size_t left = wire_of(f, f->partial).n - f->partial_sent;
+
+        if (!consume(&sent, left)) {
+            f->partial_sent += sent;
+            return 0;
+        }
+        message_unref(&f->partial);
+    }
+    if (f->control != NULL) {
+        if (!consume(&sent, f->control->len)) {
+            buffer_drop(f->control, sent);
+            return 0;
+        }
+        drop_control(f);
+    }
+    return account_messages(f, reading, sent);
+}
+
+/* Where all of it was sent nobody need look at each message, unless the
+ * transport wants to. */
+static unsigned account_all(struct follower *f, const struct reading *reading,
+                            size_t sent)
+{
+    if (f->ops->began != NULL)
+        return account(f, reading, sent);
+    message_unref(&f->partial);
+    drop_control(f);
+    return reading->count;
+}
+
+/* Moves the cursor; returns past how many messages. */
+static unsigned move_on(struct follower *f, const struct reading *reading,
+                        size_t sent, size_t total)
+{
+    unsigned n = sent == total ? account_all(f, reading, sent)
+                               : account(f, reading, sent);
+
     reader_advance(&f->reader, reading, n);
     feed_delivered(f->x->tally, reading->messages, n, f->active_us);
     return n;
 }
 
-static void pack(struct follower *f, const struct reading *reading,
+/* Most readers get what is new in the same octets: those who have had all that
+ * came before it, and hear their own words as well. */
+static struct str shared_octets(const struct follower *f,
+                                const struct reading *reading)
+{
+    if (reading->bundles == NULL || f->number != 0 ||
+        wire_format_is_packed(f->format))
+        return STR_NONE;
+    return bundle_of(reading->bundles, reading->messages, reading->count,
+                     f->format, exchange_framed(f->x));
+}
+
+static void pack_messages(const struct follower *f,
+                          const struct reading *reading, struct parcel *p)
+{
+    for (unsigned i = 0; i < reading->count; i++) {
+        struct str s = wire_of(f, reading->messages[i]);
+
+        p->failed |= s.p == NULL;
+        parcel_add(p, s);
+    }
+}
+
+static void pack(const struct follower *f, const struct reading *reading,
                  struct parcel *p)
 {
+    struct str shared = shared_octets(f, reading);
+
     p->count = 0;
     p->total = 0;
     p->failed = f->failed;
@@ -358,12 +420,10 @@ static void pack(struct follower *f, const struct reading *reading,
     }
     if (f->control != NULL)
         parcel_add(p, buffer_str(f->control));
-    for (unsigned i = 0; i < reading->count; i++) {
-        struct str s = wire_of(f, reading->messages[i]);
-
-        p->failed |= s.p == NULL;
-        parcel_add(p, s);
-    }
+    if (shared.n > 0)
+        parcel_add(p, shared);
+    else
+        pack_messages(f, reading, p);
 }
 
 static bool is_merging(const struct follower *f)
@@ -442,6 +502,7 @@ static enum sending send_some(struct follower *f)
     size_t sent;
 
     reading.count = 0;
+    reading.bundles = NULL;
     reading.owned = false;
     if (!f->ended && !look(f, &reading)) {
         reading_done(&reading);
@@ -465,7 +526,7 @@ static enum sending send_some(struct follower *f)
     if (sent > 0)
         follower_touch(f);
     tally_end(f->x->tally, TALLY_delivery_us, began_us,
-              account(f, &reading, sent));
+              move_on(f, &reading, sent, parcel.total));
     reading_done(&reading);
     set_blocked(f, sent < parcel.total);
     if (f->reader.blocked || (parcel.total == 0 && reading.count == 0))

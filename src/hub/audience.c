@@ -17,6 +17,7 @@ struct pass {
     unsigned count;
     bool kept; /* malloc'ed, since it goes on in another slice */
     struct message *messages[READING_MAX];
+    struct bundle *bundles; /* of all of them */
 };
 
 /* For want of memory: hands out nothing, and each reader looks by itself. */
@@ -316,6 +317,8 @@ void audience_read(struct reader *r, struct reading *reading)
         r->next_seq < p->first_seq + p->count) {
         reading->messages = &p->messages[r->next_seq - p->first_seq];
         reading->count = (unsigned)(p->first_seq + p->count - r->next_seq);
+        reading->bundles =
+            r->next_seq == p->first_seq ? &p->bundles : NULL;
         reading->owned = false;
         return;
     }
@@ -324,6 +327,7 @@ void audience_read(struct reader *r, struct reading *reading)
     reading->count = take_messages(h, r->next_seq, reading->held);
     pthread_mutex_unlock(&a->channel->lock);
     reading->messages = reading->held;
+    reading->bundles = NULL;
     reading->owned = true;
 }
 
@@ -347,6 +351,7 @@ static bool pass_begin(struct audience *a, struct pass *p)
     bool anything;
 
     p->kept = false;
+    p->bundles = NULL;
     pthread_mutex_lock(&c->lock);
     a->first_held = history_first_seq(&c->history);
     if (a->seen_seq < a->first_held)
@@ -377,6 +382,7 @@ static void pass_end(struct audience *a)
 {
     for (unsigned i = 0; i < a->pass->count; i++)
         message_unref(&a->pass->messages[i]);
+    bundle_free(&a->pass->bundles);
     if (a->pass->kept)
         free(a->pass);
     a->pass = NULL;
@@ -394,6 +400,7 @@ static void pass_keep(struct audience *a)
     if (p == NULL) {
         for (unsigned i = 0; i < a->pass->count; i++)
             message_unref(&a->pass->messages[i]);
+        bundle_free(&a->pass->bundles);
         a->pass = &bare_pass;
         return;
     }

@@ -9,6 +9,7 @@
 #ifndef PENSTOCK_HUB_AUDIENCE_H
 #define PENSTOCK_HUB_AUDIENCE_H
 
+#include "hub/bundle.h"
 #include "hub/channel.h"
 #include "hub/cursor.h"
 
@@ -55,6 +56,7 @@ struct reading {
     struct gap gap;
     struct message *held[READING_MAX]; /* own references, where it took any */
     uint16_t from[READING_MAX]; /* of a selection: whose each of them is */
+    struct bundle **bundles; /* all of them, joined for many; NULL: for one */
     bool owned;
 };
 

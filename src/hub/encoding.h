@@ -24,6 +24,11 @@ enum wire_format wire_format_deflated(enum wire_format plain,
 /* That of an SSE format. */
 enum wire_format wire_format_gzip(enum wire_format plain);
 bool wire_format_is_gzip(enum wire_format format);
+/* Whether it is any compressed one. */
+static inline bool wire_format_is_packed(enum wire_format format)
+{
+    return format >= WIRE_GZIP;
+}
 
 
 /* What a wire is as octets; framed: with its chunk frame. */

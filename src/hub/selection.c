@@ -183,6 +183,8 @@ static void read_one(struct selection *s, unsigned at, uint64_t to,
     while (reading->count > 0 &&
            reading->messages[reading->count - 1]->stamp > to)
         reading->count--;
+    if (reading->count < seen)
+        reading->bundles = NULL;
     if (reading->owned)
         for (unsigned i = reading->count; i < seen; i++)
             message_unref(&reading->held[i]);
@@ -235,6 +237,7 @@ void selection_read(struct selection *s, struct reading *reading)
 
     reading->count = 0;
     reading->missed = 0;
+    reading->bundles = NULL;
     reading->owned = false;
     s->looked = to;
     s->drained = true;

@@ -164,6 +164,8 @@ static void expect_break(struct conn *c)
 
 size_t conn_writev(struct conn *c, const struct iovec *iov, int n)
 {
+    const struct msghdr whole = {.msg_iov = (struct iovec *)iov,
+                                 .msg_iovlen = (size_t)n};
     size_t total = 0;
     ssize_t sent;
 
@@ -174,7 +176,7 @@ size_t conn_writev(struct conn *c, const struct iovec *iov, int n)
         total += iov[i].iov_len;
     do /* one piece, the usual case of a fan-out, has a shorter way */
         sent = n == 1 ? send(c->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
-                      : writev(c->fd, iov, n);
+                      : sendmsg(c->fd, &whole, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
     if (sent < 0) {
         /* The kernel tells of it once: SO_ERROR is clear after this. */

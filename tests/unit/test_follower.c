@@ -243,6 +243,34 @@ static void what_comes_goes_out_in_a_pass(void **state)
     assert_seen("12");
 }
 
+/* In a pass they go out as one piece, which the socket may cut as it likes. */
+static void any_cut_of_a_pass_gives_the_same_stream(void **state)
+{
+    size_t whole = 1;
+
+    for (size_t first = 0; first < whole; first++) {
+        struct buffer want = {0};
+        uint64_t seq;
+
+        begin(from_now);
+        seq = follower->reader.next_seq;
+        seen.len = 0;
+        room = first;
+        publish(news, 3);
+        world_run(*state);
+        assert_int_equal(seen.len, first);
+        drained(SIZE_MAX);
+        for (unsigned i = 0; i < 3; i++)
+            append_wire(&want, seq + i);
+        whole = want.len;
+        assert_int_equal(seen.len, whole);
+        assert_memory_equal(seen.data, want.data, whole);
+        buffer_fini(&want);
+        follower_on_gone(&x);
+    }
+    begun = 0;
+}
+
 static void inner_bytes_go_out_where_nothing_is_framed(void **state)
 {
     x.chunked = false;
@@ -583,6 +611,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(what_is_held_goes_out_at_once),
         CASE(what_comes_goes_out_in_a_pass),
+        CASE(any_cut_of_a_pass_gives_the_same_stream),
         CASE(inner_bytes_go_out_where_nothing_is_framed),
         CASE(any_cut_of_the_octets_gives_the_same_stream),
         CASE(marks_go_between_messages_however_octets_are_cut),
