@@ -249,7 +249,7 @@ static void serve_name(struct exchange *x, struct str path)
     else if (str_eq(path, STR("/routes")))
         list_routes(x);
     else if (str_eq(path, STR("/live")))
-        live_open(x);
+        live_open(server_part(x)->server, server_part(x)->config, x);
     else if (str_eq(path, STR("/metrics")))
         show_metrics(x);
     else

@@ -45,9 +45,9 @@ static void publish(struct server *s, const struct config *config)
     buffer_fini(&text);
 }
 
-void live_open(struct exchange *x)
+void live_open(struct server *s, const struct config *config,
+               struct exchange *x)
 {
-    struct server *s = server_part(x)->server;
     const struct feed feed = {
         .channel = s->live,
         .reader = &reader,
@@ -55,7 +55,7 @@ void live_open(struct exchange *x)
     };
 
     modules_transport("sse")->open(x, &feed);
-    publish(s, server_part(x)->config); /* it need not wait for its first */
+    publish(s, config); /* it need not wait for its first */
 }
 
 void live_tick(struct server *s)

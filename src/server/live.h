@@ -4,6 +4,7 @@
 #ifndef PENSTOCK_SERVER_LIVE_H
 #define PENSTOCK_SERVER_LIVE_H
 
+struct config;
 struct exchange;
 struct server;
 
@@ -11,8 +12,9 @@ struct server;
 int live_init(struct server *s);
 /* Every worker has stopped. */
 void live_fini(struct server *s);
-/* Answers x with the stream, on its worker. */
-void live_open(struct exchange *x);
+/* Answers x with the stream, on its worker, which holds config. */
+void live_open(struct server *s, const struct config *config,
+               struct exchange *x);
 /* A second has passed: whoever reads gets the next.  The main thread. */
 void live_tick(struct server *s);
 
