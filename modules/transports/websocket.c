@@ -469,6 +469,7 @@ static int on_message(void *arg, enum ws_opcode opcode, struct str data)
         return stop(s, WS_POLICY, "this route takes no messages");
     if (refuse_message(s, data, &rc))
         return rc;
+    tally_add(s->follower.x->tally, TALLY_messages_taken, 1);
     return s->inbox != NULL ? post(s, &parts) : publish(s, &parts);
 }
 

@@ -17,6 +17,8 @@ const struct advice_scales advice_scales_usual = {
 /* Fewer updates tell nothing of how often they come, unless any frequency that
  * is likely gives the same verdict. */
 #define UPDATES_MIN 10
+/* What a shorter time had might have been a burst. */
+#define SECONDS_MIN 10
 
 double advice_cost(const struct price *p, const struct advice_scales *scales)
 {
@@ -84,12 +86,13 @@ static int try_bounds(struct advice *a, const struct model_costs *costs,
     double n = a->sample.updates, off = 2 * sqrt(n + 1);
     double seconds = fmax(a->sample.seconds, 1e-3);
     bool same = true;
-    int rc = verdict_at(a, fmax(0, n - off) / seconds, costs, scales, &same);
+    int rc = verdict_at(a, fmax(0, n - off) / fmax(seconds, SECONDS_MIN), costs,
+                        scales, &same);
 
     if (rc == 0)
         rc = verdict_at(a, (n + off + 1) / seconds, costs, scales, &same);
     a->sure = same;
-    a->enough = same || n >= UPDATES_MIN;
+    a->enough = same || (n >= UPDATES_MIN && seconds >= SECONDS_MIN);
     return rc;
 }
 
@@ -246,7 +249,9 @@ void advice_reasons(const struct advice *a,
     const struct telling t = {a, say, arg};
 
     if (!a->enough)
-        tell(&t, "%.0f updates in %.0f s do not tell how often they come",
+        tell(&t, a->sample.updates == 0
+                     ? "there has been no update"
+                     : "%.0f updates in %.0f s do not tell how often they come",
              a->sample.updates, a->sample.seconds);
     else if (a->verdict < 0)
         tell(&t, "no transport brings updates in time with this machine");

@@ -83,6 +83,7 @@ void usage_write(struct buffer *out, const struct tally *t, uint64_t now_us)
     write_count(out, "merged", t, TALLY_messages_merged);
     write_count(out, "skipped", t, TALLY_messages_skipped);
     write_count(out, "gaps", t, TALLY_gaps);
+    write_count(out, "taken", t, TALLY_messages_taken);
     write_count(out, "bytes_in", t, TALLY_received_bytes);
     write_count(out, "bytes_out", t, TALLY_sent_bytes);
     write_ages(out, &t->age_us);

@@ -7,6 +7,7 @@
 #include "feed/source.h"
 #include "hub/cursor.h"
 #include "measure/updates.h"
+#include "server/advisor.h"
 #include "server/apply.h"
 #include "server/live.h"
 #include "server/metrics.h"
@@ -220,6 +221,14 @@ static void list_routes(struct exchange *x)
     respond_json(x, &body);
 }
 
+static void show_advice(struct exchange *x)
+{
+    struct buffer body = {0};
+
+    advisor_write(&body, server_part(x)->server, server_part(x)->config);
+    respond_json(x, &body);
+}
+
 static void show_metrics(struct exchange *x)
 {
     struct buffer body = {0};
@@ -248,14 +257,16 @@ static void serve_name(struct exchange *x, struct str path)
         list_channels(x);
     else if (str_eq(path, STR("/routes")))
         list_routes(x);
+    else if (str_eq(path, STR("/advice")))
+        show_advice(x);
     else if (str_eq(path, STR("/live")))
         live_open(server_part(x)->server, server_part(x)->config, x);
     else if (str_eq(path, STR("/metrics")))
         show_metrics(x);
     else
         exchange_problem(x, 404, NULL,
-                         "there are /channels, /channels/NAME, /routes, /live, "
-                         "/metrics, /healthz and /readyz");
+                         "there are /channels, /channels/NAME, /routes, /advice, "
+                         "/live, /metrics, /healthz and /readyz");
 }
 
 void serve_admin(struct exchange *x)

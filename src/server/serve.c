@@ -538,6 +538,8 @@ static void serve_channel(struct exchange *x, const struct route *r,
     exchange_count(x, tally_part_of(r, x->kind));
     if (is_short(x->request, r, x->kind) && refuse_rate(x, r))
         return;
+    if (is_message(x->request, r))
+        tally_add(x->tally, TALLY_messages_taken, 1);
     read_cursor(x->request, &feed);
     rc = say_client(r, values, &said, &feed);
     if (rc < 0)

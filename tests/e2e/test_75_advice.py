@@ -2,11 +2,13 @@
 and what penstock advise makes of it."""
 
 import json
+import pathlib
 import random
 import subprocess
 import threading
 import time
 
+import jsonschema
 import pytest
 import websockets
 
@@ -283,3 +285,105 @@ def test_edges_have_prices(args):
 def test_an_admin_that_is_not_there_is_told():
     done = advise("http://127.0.0.1:1", status=1)
     assert "127.0.0.1" in done.stderr
+
+
+# --- of a running penstock ---------------------------------------------------
+
+SCHEMA = json.loads((pathlib.Path(__file__).parents[2] / "doc" / "schema" /
+                     "advice.json").read_text())
+
+
+def advice(p, path="/news"):
+    document = p.admin("GET", "/advice").json()
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    return next(r for r in document["routes"] if r["path"] == path)
+
+
+def news(**keys):
+    return {"routes": [{"path": "/news", "source": "publish", **keys}]}
+
+
+def test_the_schema_is_one_and_refuses_what_it_does_not_know(penstock):
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    document = penstock(news()).admin("GET", "/advice").json()
+    document["routes"][0]["what nobody knows"] = 1
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(SCHEMA).validate(document)
+
+
+def test_what_is_stated_and_measured_is_advised_on(penstock):
+    p = penstock({"routes": [
+        {"path": "/q/{s}", "source": "publish", "transports": ["sse", "poll"],
+         "lag": "latest", "cache": "5s", "acceptable_age": "30s"},
+        {"path": "/other", "source": "publish"}]})
+    for n in range(10):
+        p.publish("q/a", "x" * 100)
+        p.publish("q/b", b"\xff" * 300, type="application/octet-stream")
+    with SseClient(p, "/q/a").connect(), SseClient(p, "/q/b").connect():
+        p.wait_for(lambda: p.measured("/q/{s}", "sse")["readers"] == 2)
+        told = advice(p, "/q/{s}")
+    w = told["workload"]
+    assert (w["bytes"], w["channels"], w["readers"]) == (200, 2, 2)
+    assert (w["age_ms"], w["age_stated"]) == (30000, True)
+    assert (w["delivery"], w["cacheable"]) == ("latest", True)
+    assert w["per_s"] > 0
+    assert told["prices"]["sse"]["served"]
+    assert not told["prices"]["websocket"]["served"]
+    other = advice(p, "/other")["workload"]
+    assert (other["age_ms"], other["age_stated"]) == (1000, False)
+    assert other["delivery"] == "every" and other["per_s"] == 0
+
+
+def test_without_updates_it_says_that_it_does_not_know(penstock):
+    told = advice(penstock(news(acceptable_age="10s")))
+    assert told["not_enough_data"] and told["confidence"] == "none"
+    assert told["verdict"] is None and told["runner_up"] is None
+    assert "no update" in told["why"][0]
+
+
+def test_where_the_frequency_does_not_matter_it_knows_at_once(penstock):
+    told = advice(penstock(news(lag="latest", acceptable_age="200ms")))
+    assert told["verdict"] in ("sse", "websocket")
+    assert not told["not_enough_data"]
+
+
+@pytest.mark.parametrize("by", ["frame", "post"])
+def test_what_clients_send_makes_it_two_way(penstock, by):
+    p = penstock(news(receive="channel", lag="latest", acceptable_age="500ms"))
+    part = "websocket" if by == "frame" else "other"
+    with WsClient(p, "/news").connect() as c:
+        for n in range(50):
+            if by == "frame":
+                c.send("hello")
+            else:
+                assert p.request("POST", "/news", body="hello").status == 201
+        p.wait_for(lambda: p.measured("/news", part)["taken"] == 50)
+        told = advice(p)
+    assert told["workload"]["sends_per_s"] > 1
+    assert told["verdict"] == "websocket"
+
+
+def test_the_command_prints_the_advice_on_each_route(penstock):
+    p = penstock({"routes": [
+        {"path": "/one", "source": "publish", "acceptable_age": "200ms",
+         "lag": "latest"},
+        {"path": "/two", "source": "publish"}]})
+    url = f"http://127.0.0.1:{p.admin_port}"
+    told = advise(url).stdout
+    assert "/one: " in told and "/two: not enough data\n" in told
+    assert [r["path"] for r in json.loads(advise("--json", url).stdout)
+            ["routes"]] == ["/one", "/two"]
+
+
+def test_the_command_has_the_admins_token(penstock, tmp_path):
+    p = penstock({**news(), "admin": {"listen": "127.0.0.1:0",
+                                      "token": "secret"}})
+    url = f"http://127.0.0.1:{p.admin_port}/"
+    assert "--token-file" in advise(url, status=1).stderr
+    (tmp_path / "token").write_text("secret\n")
+    assert "/news: " in advise("--token-file", tmp_path / "token", url).stdout
+
+
+def test_a_place_that_is_no_admin_is_told(penstock):
+    p = penstock(news())
+    assert "404" in advise(f"http://127.0.0.1:{p.port}", status=1).stderr

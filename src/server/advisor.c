@@ -1,0 +1,176 @@
+#include "server/advisor.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "measure/advice.h"
+#include "measure/usage.h"
+#include "server/report.h"
+#include "server/server.h"
+#include "wire/json.h"
+
+/* Fewer updates in an hour tell less than a day does. */
+#define UPDATES_FEW 30
+/* So many readers have come and gone before the mean of their stay is one. */
+#define STAYS_FEW 20
+#define STAY_MIN_S 10
+
+/* ---- what is known of a route ------------------------------------------------ */
+
+static const double window_s[WINDOW_N] = {60, 3600, 86400};
+
+/* From so many seconds of a channel, as many as they have been watched: of the
+ * last hour, or, where that is little, of the last day. */
+static void learn_updates(struct workload *w, struct advice_sample *sample,
+                          const struct updates *u, uint64_t now_us)
+{
+    const struct frequency *f = &u->all;
+    enum frequency_window window =
+        u->per_s[WINDOW_HOUR] * window_s[WINDOW_HOUR] >= UPDATES_FEW
+            ? WINDOW_HOUR
+            : WINDOW_DAY;
+    double burstiness = frequency_burstiness(f);
+
+    *sample = (struct advice_sample){.measured = true};
+    w->rate = 0;
+    if (u->channels == 0)
+        return;
+    sample->seconds = u->channels * fmin((double)(now_us - f->first_us) / 1e6,
+                                         window_s[window]);
+    w->rate = updates_per_s(u, window);
+    sample->updates = w->rate * sample->seconds;
+    w->burstiness = burstiness < 0 ? 1 : burstiness;
+    w->size_bytes = (double)f->bytes / (double)f->messages;
+    w->kind = f->binary > f->messages / 2 ? ENVELOPE_BINARY : ENVELOPE_JSON;
+    w->channels = u->channels;
+    w->messages = (double)f->messages / u->channels;
+}
+
+/* Of all transports together, and of messages that are POSTed. */
+struct crowd {
+    double readers, seconds; /* readers times seconds */
+    double stays, stay_s;    /* of those who follow */
+    double taken;
+};
+
+static struct crowd count_crowd(const struct route *r, uint64_t now_us)
+{
+    struct crowd c = {.readers = 0};
+
+    for (int part = 0; r->tally != 0 && part < TALLY_PARTS; part++) {
+        struct tally sum = {.counts = {0}};
+
+        if (!tally_sum((tally_id)(r->tally + part), &sum))
+            continue;
+        c.taken += (double)tally_get(&sum, TALLY_messages_taken);
+        if (part == TALLY_OTHER)
+            continue;
+        c.readers += (double)usage_readers(&sum);
+        c.seconds += usage_reader_s(&sum, now_us);
+        if (part != TALLY_SSE && part != TALLY_WEBSOCKET)
+            continue;
+        c.stay_s += usage_reader_s(&sum, now_us);
+        c.stays += (double)tally_get(&sum, TALLY_route_connections);
+    }
+    return c;
+}
+
+static void learn_readers(struct workload *w, const struct route *r,
+                          const struct server *s, uint64_t now_us)
+{
+    const struct crowd c = count_crowd(r, now_us);
+    double uptime_s = fmax((double)(now_us - s->started_us) / 1e6, 1);
+
+    w->readers = fmax(c.readers, 1);
+    w->sends = c.taken / fmax(c.seconds, uptime_s);
+    if (c.stays >= STAYS_FEW)
+        w->stay_s = fmax(c.stay_s / c.stays, STAY_MIN_S);
+}
+
+/* What the configuration says of it. */
+static void read_route(struct workload *w, const struct route *r,
+                       const struct config *config)
+{
+    const struct reader_settings *reader = &r->reader;
+
+    w->age_stated = r->acceptable_ms > 0;
+    if (w->age_stated)
+        w->age_s = (double)r->acceptable_ms / 1000;
+    w->newest = reader->lag == LAG_LATEST || reader->interval_ms > 0;
+    w->cacheable = reader->cache_auto || reader->cache_s > 0;
+    w->cache_s = (double)reader->cache_s;
+    w->wait_s = (double)reader->wait_ms / 1000;
+    w->heartbeat_s = (double)reader->heartbeat_ms / 1000;
+    w->batch_s = (double)reader->batch_ms / 1000;
+    if (reader->interval_ms > 0)
+        w->max_rate = 1000 / (double)reader->interval_ms;
+    w->idle_s = (double)config->limits.idle_ms / 1000;
+    w->history = r->history.messages;
+}
+
+static bool is_advised(const struct route *r)
+{
+    return r->proxy == NULL && r->channel_text != NULL;
+}
+
+/* 0 or -ENOMEM. */
+static int advise(struct advice *out, struct server *s,
+                  const struct config *config, const struct route *r,
+                  const struct updates *u)
+{
+    uint64_t now_us = clock_now_us();
+    struct advice_sample sample;
+    struct workload w;
+    unsigned allowed = 0;
+
+    model_workload_init(&w);
+    w.workers = s->worker_count;
+    read_route(&w, r, config);
+    learn_updates(&w, &sample, u, now_us);
+    learn_readers(&w, r, s, now_us);
+    for (unsigned i = 0; i < r->transport_count; i++)
+        allowed |= 1u << r->transports[i];
+    return advice_make(out, &w, &sample, allowed, &model_costs_usual,
+                       &advice_scales_usual);
+}
+
+/* ---- GET /advice ---------------------------------------------------------------- */
+
+static void write_route(struct buffer *out, const struct route *r,
+                        const struct advice *a)
+{
+    buffer_append_str(out, STR("{\"path\":"));
+    json_append_string(out, str_of(r->path));
+    if (r->host != NULL) {
+        buffer_append_str(out, STR(",\"host\":"));
+        json_append_string(out, str_of(r->host));
+    }
+    buffer_printf(out, ",\"auto\":%s,", r->follows_advice ? "true" : "false");
+    advice_write_json(a, out);
+    buffer_append_byte(out, '}');
+}
+
+void advisor_write(struct buffer *out, struct server *s,
+                   const struct config *config)
+{
+    struct updates *updates = report_updates(s, config);
+    bool first = true;
+    struct advice a;
+
+    out->failed |= updates == NULL;
+    buffer_append_str(out, STR("{\"routes\":["));
+    for (unsigned i = 0; updates != NULL && i < config->route_count; i++) {
+        const struct route *r = &config->routes[i];
+
+        if (!is_advised(r))
+            continue;
+        if (!first)
+            buffer_append_byte(out, ',');
+        first = false;
+        out->failed |= advise(&a, s, config, r, &updates[i]) < 0;
+        write_route(out, r, &a);
+    }
+    buffer_append_str(out, STR("]}"));
+    free(updates);
+}
