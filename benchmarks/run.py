@@ -22,7 +22,8 @@ from lib.lab import Finding, Lab, Missing  # noqa: E402
 from lib.progress import Progress  # noqa: E402
 
 # In the report's order.
-EXPERIMENTS = ["octets", "sweep", "grid", "rtt", "merging", "storm", "idle", "capture"]
+EXPERIMENTS = ["octets", "updates", "sweep", "grid", "clients", "rtt",
+               "merging", "fanout", "saturation", "storm", "idle", "rivals", "capture"]
 
 
 def arguments():

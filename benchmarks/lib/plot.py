@@ -147,7 +147,7 @@ def lines(path, title, series, x, y, notes=(), width=WIDTH, height=HEIGHT):
         plots.append(f"'-' using 1:2 with {style} lc rgb \"{s.colour}\"")
         data += block + "\ne\n"
         if any(len(p) == 4 for p in s.points):
-            plots.append(f"'-' using 1:2:3:4 with yerrorbars lw 1 pt 0 "
+            plots.append(f"'-' using 1:2:3:4 with yerrorbars lw 1 pt 7 ps 0.6 "
                          f'lc rgb "{s.colour}"')
             data += block + "\ne\n"
     return run(script + "plot " + ", \\\n  ".join(plots) + "\n" + data, path)
