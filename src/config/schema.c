@@ -100,7 +100,7 @@ static const char shared[] =
     "{\"duration\": {\"type\": \"string\","
     "   \"pattern\": \"^[0-9]+(ms|s|m|h|d)$\"},"
     " \"size\": {\"type\": \"string\","
-    "   \"pattern\": \"^[0-9]+(B|KB|KiB|MB|MiB|GB|GiB)$\"},"
+    "   \"pattern\": \"^[0-9]+(B|kB|KB|KiB|MB|MiB|GB|GiB)$\"},"
     " \"rate\": {\"type\": \"string\","
     "   \"pattern\": \"^[0-9]+/(s|m|h|d)$\"},"
     " \"address\": {\"type\": \"string\", \"pattern\": \":[0-9]+$\"},"

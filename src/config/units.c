@@ -17,7 +17,7 @@ static const struct unit durations[] = {
 static const struct unit sizes[] = {
     {"GiB", 1ull << 30}, {"GB", 1000000000}, {"MiB", 1ull << 20},
     {"MB", 1000000},     {"KiB", 1ull << 10}, {"KB", 1000},
-    {"B", 1},            {NULL, 0},
+    {"kB", 1000},        {"B", 1},            {NULL, 0},
 };
 
 static const struct unit *find(const struct unit *units, struct str name)

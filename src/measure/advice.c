@@ -198,16 +198,24 @@ static void tell_merging(const struct telling *t, int part)
              100 * p->merged / all);
 }
 
+/* Three digits, without an exponent. */
+static const char *number_print(double n, char out[32])
+{
+    snprintf(out, 32, n < 100 ? "%.3g" : "%.0f", n);
+    return out;
+}
+
 static void tell_verdict(const struct telling *t)
 {
     const struct advice *a = t->a;
     const struct price *p = &a->prices[a->verdict];
-    char age[32], every[32];
+    char age[32], every[32], bytes[32], cpu[32];
 
-    tell(t, "%s costs least of what brings updates within %s: %.3g bytes/s and "
-         "%.3g us of processor time a second for each reader",
+    tell(t, "%s costs least of what brings updates within %s: %s bytes/s and "
+         "%s us of processor time a second for each reader",
          model_names[a->verdict], time_print(a->workload.age_s, age),
-         p->served_in + p->served_out, p->cpu_us);
+         number_print(p->served_in + p->served_out, bytes),
+         number_print(p->cpu_us, cpu));
     if (a->verdict == TALLY_POLL)
         tell(t, "clients poll every %s%s", time_print(p->poll_s, every),
              p->cache_s > 0 ? ", and the cache in front answers most of them"

@@ -56,45 +56,70 @@ struct wishes {
 
 /* ---- the command line ---------------------------------------------------- */
 
+struct unit {
+    const char *name;
+    double factor;
+};
+
+/* People write these in many ways; the file, in one. */
+static const struct unit time_units[] = {
+    {"ms", 0.001}, {"s", 1},    {"sec", 1},     {"second", 1},
+    {"m", 60},     {"min", 60}, {"minute", 60}, {"h", 3600},
+    {"hour", 3600}, {"d", 86400}, {"day", 86400}, {NULL, 0},
+};
+static const struct unit size_units[] = {
+    {"B", 1},     {"kB", 1e3},      {"KB", 1e3},      {"MB", 1e6},
+    {"GB", 1e9},  {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30},
+    {NULL, 0},
+};
+
+/* A number and, after sep, a unit: its factor is *factor. */
+static bool parse_quantity(const char *text, const char *sep,
+                           const struct unit *units, double *n, double *factor)
+{
+    char *end;
+
+    *n = strtod(text, &end);
+    if (end == text || !(*n >= 0) || !isfinite(*n) ||
+        strncmp(end, sep, strlen(sep)) != 0)
+        return false;
+    end += strlen(sep);
+    while (units->name != NULL && strcmp(units->name, end) != 0)
+        units++;
+    *factor = units->factor;
+    return units->name != NULL;
+}
+
 /* "2/min", "0.5/s" */
 static bool parse_rate(const char *text, double *out)
 {
-    static const struct {
-        const char *name;
-        double seconds;
-    } units[] = {{"s", 1}, {"sec", 1}, {"second", 1}, {"m", 60}, {"min", 60},
-                 {"minute", 60}, {"h", 3600}, {"hour", 3600}, {"d", 86400},
-                 {"day", 86400}};
-    char *end;
-    double n = strtod(text, &end);
+    double n, seconds;
 
-    if (end == text || *end != '/' || !(n >= 0) || !isfinite(n))
+    if (!parse_quantity(text, "/", time_units, &n, &seconds))
         return false;
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-        if (strcmp(end + 1, units[i].name) == 0) {
-            *out = n / units[i].seconds;
-            return true;
-        }
-    return false;
-}
-
-static bool parse_time(const char *text, double *seconds)
-{
-    uint64_t ms;
-
-    if (duration_parse(str_of(text), &ms) < 0)
-        return false;
-    *seconds = (double)ms / 1000;
+    *out = n / seconds;
     return true;
 }
 
+/* "200ms", "10min", "1.5h" */
+static bool parse_time(const char *text, double *out)
+{
+    double n, seconds;
+
+    if (!parse_quantity(text, "", time_units, &n, &seconds))
+        return false;
+    *out = n * seconds;
+    return true;
+}
+
+/* "5.2kB", "64KiB" */
 static bool parse_size(const char *text, double *out)
 {
-    uint64_t bytes;
+    double n, bytes;
 
-    if (size_parse(str_of(text), &bytes) < 0)
+    if (!parse_quantity(text, "", size_units, &n, &bytes))
         return false;
-    *out = (double)bytes;
+    *out = n * bytes;
     return true;
 }
 
@@ -247,7 +272,9 @@ static int parse(struct wishes *o, int argc, char **argv)
         else if (optarg == NULL)
             set_flag(o, c);
         else if (!set_value(o, c, optarg)) {
-            fprintf(stderr, "penstock advise: --%s cannot be \"%s\"\n",
+            fprintf(stderr,
+                    "penstock advise: --%s cannot be \"%s\": look at "
+                    "--help\n",
                     options[index].name, optarg);
             return EXIT_USAGE + 1;
         }
