@@ -16,8 +16,11 @@ void socket_offer(struct socket *s, bool deflate, struct buffer *out)
     buffer_printf(out,
                   "Connection: Upgrade\r\nUpgrade: websocket\r\n"
                   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n"
-                  "%s\r\n",
+                  "%s%s%s%s\r\n",
                   s->key,
+                  s->protocol == NULL ? "" : "Sec-WebSocket-Protocol: ",
+                  s->protocol == NULL ? "" : s->protocol,
+                  s->protocol == NULL ? "" : "\r\n",
                   deflate ? "Sec-WebSocket-Extensions: " EXTENSION_OFFER "\r\n"
                           : "");
 }
@@ -39,6 +42,18 @@ static bool take_extension(struct socket *s, const struct headers *headers)
     return true;
 }
 
+/* A server may choose none of what was offered (RFC 6455 4.2.2). */
+static bool protocol_offered(const struct socket *s,
+                             const struct headers *headers)
+{
+    static const char name[] = "Sec-WebSocket-Protocol";
+    struct str chosen = headers_get(headers, name);
+
+    return chosen.p == NULL ||
+           (s->protocol != NULL && str_eq(chosen, str_of(s->protocol)) &&
+            headers_get_only(headers, name).p != NULL);
+}
+
 const char *socket_judge(struct socket *s, const struct http_message *m)
 {
     struct str accept = headers_get_only(&m->headers, "Sec-WebSocket-Accept");
@@ -54,7 +69,7 @@ const char *socket_judge(struct socket *s, const struct http_message *m)
     if (!str_eq(accept, str_of(want)))
         return "the backend's handshake has a wrong Sec-WebSocket-Accept";
     if (!take_extension(s, &m->headers) ||
-        headers_get(&m->headers, "Sec-WebSocket-Protocol").p != NULL)
+        !protocol_offered(s, &m->headers))
         return "the backend chose what was not offered";
     return NULL;
 }

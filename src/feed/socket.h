@@ -15,6 +15,7 @@
 
 struct socket {
     char key[24 + 1]; /* 16 octets in base64 (4.1) */
+    const char *protocol; /* the one that is offered; NULL: none */
     bool deflate;     /* permessage-deflate: offered, and then: agreed on */
 };
 

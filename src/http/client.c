@@ -46,6 +46,8 @@ struct client {
     enum client_failure failure;
     const char *why;
     uint64_t connect_ms;
+    uint64_t bytes_in, bytes_out;   /* at the socket */
+    uint32_t from4;                 /* our own address; 0: any */
     unsigned status;                /* of the answer under way */
     bool keep_alive, ended;
     bool connected, expecting, answered, upgraded;
@@ -70,6 +72,7 @@ static void flush_tls(struct client *c)
 {
     struct str out = tls_output(c->tls);
 
+    c->bytes_out += out.n;
     conn_write(&c->link->conn, out.p, out.n);
     tls_sent(c->tls);
 }
@@ -341,6 +344,8 @@ static void take_end(struct client *c)
 static void send_all(struct client *c, const struct iovec *iov, int n)
 {
     if (c->tls == NULL) {
+        for (int i = 0; i < n; i++)
+            c->bytes_out += iov[i].iov_len;
         conn_write_all(&c->link->conn, iov, n);
         return;
     }
@@ -418,6 +423,7 @@ static void on_data(struct conn *conn, char *data, size_t len)
 {
     struct client *c = of_conn(conn);
 
+    c->bytes_in += len;
     if (c->tls == NULL)
         take(c, data, len);
     else if (tls_feed(c->tls, data, len) < 0)
@@ -513,6 +519,22 @@ static void keep_alive(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 }
 
+/* The port is chosen when it is known where to: else there is but one range of
+ * them for all destinations. */
+static bool bind_from(int fd, uint32_t from4, int family)
+{
+    const struct sockaddr_in from = {
+        .sin_family = AF_INET,
+        .sin_addr.s_addr = from4,
+    };
+    const int on = 1;
+
+    if (from4 == 0 || family != AF_INET)
+        return true;
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+    return bind(fd, (const struct sockaddr *)&from, sizeof(from)) == 0;
+}
+
 static bool try_address(struct client *c, const struct sockaddr *address,
                         socklen_t len)
 {
@@ -523,8 +545,8 @@ static bool try_address(struct client *c, const struct sockaddr *address,
     if (fd < 0)
         return false;
     l = calloc(1, sizeof(*l));
-    if (l == NULL || (connect(fd, address, len) < 0 &&
-                      errno != EINPROGRESS)) {
+    if (l == NULL || !bind_from(fd, c->from4, address->sa_family) ||
+        (connect(fd, address, len) < 0 && errno != EINPROGRESS)) {
         free(l);
         close(fd);
         return false;
@@ -640,6 +662,14 @@ struct client *client_connect(const char *host, uint16_t port,
                               struct tls_server *tls, uint64_t connect_ms,
                               const struct client_ops *ops, void *arg)
 {
+    return client_connect_from(0, host, port, tls, connect_ms, ops, arg);
+}
+
+struct client *client_connect_from(uint32_t from4, const char *host,
+                                   uint16_t port, struct tls_server *tls,
+                                   uint64_t connect_ms,
+                                   const struct client_ops *ops, void *arg)
+{
     struct client *c = calloc(1, sizeof(*c));
     char service[8];
 
@@ -656,6 +686,7 @@ struct client *client_connect(const char *host, uint16_t port,
     c->worker = worker_self();
     c->tls_server = tls == NULL ? NULL : tls_server_ref(tls);
     c->connect_ms = connect_ms;
+    c->from4 = from4;
     c->note.run = run_note;
     c->resolve_timer.fire = on_resolve_timeout;
     snprintf(service, sizeof(service), "%u", port);
@@ -769,4 +800,10 @@ bool client_idle(const struct client *c, bool sure)
 bool client_answered(const struct client *c)
 {
     return c->answered;
+}
+
+void client_bytes(const struct client *c, uint64_t *in, uint64_t *out)
+{
+    *in = c->bytes_in;
+    *out = c->bytes_out;
 }

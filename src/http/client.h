@@ -55,6 +55,13 @@ struct client_ops {
 struct client *client_connect(const char *host, uint16_t port,
                               struct tls_server *tls, uint64_t connect_ms,
                               const struct client_ops *ops, void *arg);
+/* The same from an IPv4 address of ours, in network order, where the other end
+ * has one of that kind: for more connections to one place than there are
+ * ports. */
+struct client *client_connect_from(uint32_t from4, const char *host,
+                                   uint16_t port, struct tls_server *tls,
+                                   uint64_t connect_ms,
+                                   const struct client_ops *ops, void *arg);
 /* Hands the connection to somebody else: a pool, the next request. */
 void client_set_owner(struct client *c, const struct client_ops *ops,
                       void *arg);
@@ -84,6 +91,9 @@ void client_set_timer(struct client *c, uint64_t delay_ms);
 bool client_idle(const struct client *c, bool sure);
 /* Whether some of an answer has come since client_expect(). */
 bool client_answered(const struct client *c);
+/* Octets that have come and gone at the socket, TLS and all; what is kept to be
+ * sent counts as gone. */
+void client_bytes(const struct client *c, uint64_t *in, uint64_t *out);
 /* Closes without a word to ops. */
 void client_close(struct client *c);
 /* The same, but it is the server that is to close: what is kept still goes out
