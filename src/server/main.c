@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/bench.h"
+#include "bench/compare.h"
 #include "config/config.h"
 #include "server/advise.h"
 #include "server/server.h"
@@ -18,6 +20,9 @@ static const struct {
     int (*main)(int argc, char **argv);
 } commands[] = {
     {"advise", "tell which transport suits, and what each costs", advise_main},
+    {"compare", "read a live route over all four transports at once",
+     compare_main},
+    {"bench", "load a server, and check order, loss and age", bench_main},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
