@@ -1,5 +1,6 @@
 #include "link.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -56,12 +57,13 @@ static void give_up(struct link *l, const char *why)
 
 /* ---- out ----------------------------------------------------------------- */
 
-void link_command(struct link *l, const struct str *words, int n)
+int link_command(struct link *l, const struct str *words, int n)
 {
     struct buffer b = {0};
+    int rc = 0;
 
     if (l->closed)
-        return;
+        return 0;
     buffer_printf(&b, "*%d\r\n", n);
     for (int i = 0; i < n; i++) {
         buffer_printf(&b, "$%zu\r\n", words[i].n);
@@ -69,11 +71,14 @@ void link_command(struct link *l, const struct str *words, int n)
         buffer_append_str(&b, STR("\r\n"));
     }
     /* Half a command would be the end of all that follow. */
-    if (b.failed)
-        log_warn_limited("redis.dropped", "reason=\"out of memory\"");
-    else
+    if (!b.failed) {
         client_send(l->client, b.data, b.len);
+    } else {
+        log_warn_limited("redis.dropped", "reason=\"out of memory\"");
+        rc = -ENOMEM;
+    }
     buffer_fini(&b);
+    return rc;
 }
 
 /* ---- silence ------------------------------------------------------------- */
@@ -268,4 +273,15 @@ void link_allow(struct link *l, size_t bytes)
 {
     if (bytes > l->string_max)
         l->string_max = bytes;
+}
+
+void link_key(struct buffer *out, const struct backend *b,
+              const struct backend_server *at)
+{
+    buffer_printf(out, "%s\n%u\n%s\n%s\n%llu", at->host, at->port,
+                  at->user == NULL ? "" : at->user,
+                  b->password != NULL   ? b->password
+                  : at->password != NULL ? at->password
+                                         : "",
+                  (unsigned long long)b->ping_ms);
 }

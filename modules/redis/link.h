@@ -9,6 +9,7 @@
 #include "penstock/message.h"
 #include "proxy/backend.h"
 
+struct buffer;
 struct link;
 
 struct link_ops {
@@ -33,8 +34,12 @@ void link_close(struct link *l);
  * only grows. */
 void link_allow(struct link *l, size_t bytes);
 
-/* Sends a command of n words. */
-void link_command(struct link *l, const struct str *words, int n);
+/* Sends a command of n words.  0; -ENOMEM: it was not sent, which is logged. */
+int link_command(struct link *l, const struct str *words, int n);
+
+/* Appends all that makes a connection one that others may share. */
+void link_key(struct buffer *out, const struct backend *b,
+              const struct backend_server *at);
 
 static inline struct str reply_str(const redisReply *r)
 {

@@ -220,18 +220,6 @@ static const struct link_ops line_ops = {on_reply, on_delivered, on_failed};
 
 /* ---- joining ------------------------------------------------------------- */
 
-/* All that makes a connection one that others may share. */
-static void write_key(struct buffer *out, const struct backend *b,
-                      const struct backend_server *at)
-{
-    buffer_printf(out, "%s\n%u\n%s\n%s\n%llu", at->host, at->port,
-                  at->user == NULL ? "" : at->user,
-                  b->password != NULL   ? b->password
-                  : at->password != NULL ? at->password
-                                         : "",
-                  (unsigned long long)b->ping_ms);
-}
-
 static struct line *new_line(const struct backend *b,
                              const struct backend_server *at, struct str key)
 {
@@ -260,7 +248,7 @@ static struct line *line_to(const struct backend *b)
     struct buffer key = {0};
     struct line *line = NULL;
 
-    write_key(&key, b, at);
+    link_key(&key, b, at);
     if (!key.failed) {
         HASH_FIND(hh, lines, key.data, key.len, line);
         if (line == NULL)

@@ -1,4 +1,6 @@
-/* redis.c - the module "redis": the source of that name, in two kinds. */
+/* redis.c - the module "redis": the source of that name, in two kinds, and the
+ * way back. */
+#include "inbox.h"
 #include "pubsub.h"
 #include "stream.h"
 
@@ -38,4 +40,5 @@ const struct module penstock_module = {
     .abi = PENSTOCK_ABI,
     .name = "redis",
     .sources = sources,
+    .inbox = &redis_inbox,
 };

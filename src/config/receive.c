@@ -44,18 +44,20 @@ void read_receive_backend(struct loading *l, const struct node *n, void *into)
 static void read_receive_object(struct loading *l, const struct node *n,
                                 struct route *r)
 {
-    static const char *const places[] = {"channel", "post", "websocket"};
+    static const char *const places[] = {"channel", "post", "websocket",
+                                         "redis"};
     unsigned count = 0;
 
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         count += node_get(n, places[i]) != NULL;
     if (count == 1)
         keys_read(l, n, SCOPE_receive, r);
     else if (count == 0)
-        fault_at(l, n, "needs \"channel\", \"post\" or \"websocket\"");
+        fault_at(l, n, "needs \"channel\", \"post\", \"websocket\" or "
+                 "\"redis\"");
     else
         fault_at(l, n, "a message has one place to go to: \"channel\", "
-                 "\"post\" or \"websocket\"");
+                 "\"post\", \"websocket\" or \"redis\"");
 }
 
 void read_hook(struct loading *l, const struct node *n, void *into)

@@ -8,6 +8,24 @@ bool config_source_is_redis(const struct source_settings *s)
     return text_same(s->type, "redis");
 }
 
+/* NULL, and told, where it is none. */
+static const struct backend *find_redis(struct loading *l, const struct node *n,
+                                        const char *name)
+{
+    const struct backend *b = config_find_backend(l->config, name);
+
+    if (loader_find(l->config->modules, l->config->module_count, "redis") ==
+        NULL)
+        fault_at(l, n, "needs a module; write \"modules\": [\"redis\"] at the "
+                 "top");
+    if (b == NULL)
+        fault_backend(l, n, name);
+    else if (!b->redis)
+        fault_at(l, n, "\"%.80s\" is no Redis; a backend that is has a URL such "
+                 "as \"redis://127.0.0.1:6379\"", name);
+    return b;
+}
+
 void read_redis(struct loading *l, const struct node *n, void *into)
 {
     const char *text = expect_text(l, n, "\"cache\"");
@@ -16,16 +34,38 @@ void read_redis(struct loading *l, const struct node *n, void *into)
     if (text == NULL)
         return;
     r->source.type = "redis";
-    if (loader_find(l->config->modules, l->config->module_count, "redis") ==
-        NULL)
-        fault_at(l, n, "needs a module; write \"modules\": [\"redis\"] at the "
-                 "top");
-    r->source.backend = config_find_backend(l->config, text);
-    if (r->source.backend == NULL)
-        fault_backend(l, n, text);
-    else if (!r->source.backend->redis)
-        fault_at(l, n, "\"%.80s\" is no Redis; a backend that is has a URL such "
-                 "as \"redis://127.0.0.1:6379\"", text);
+    r->source.backend = find_redis(l, n, text);
+}
+
+void read_receive_redis(struct loading *l, const struct node *n, void *into)
+{
+    const char *text = expect_text(l, n, "\"cache\"");
+    struct route *r = into;
+
+    if (text == NULL)
+        return;
+    if ((node_get(n->parent, "publish") == NULL) ==
+        (node_get(n->parent, "stream") == NULL))
+        fault_at(l, n, "needs one of \"publish\" and \"stream\" beside it");
+    r->reader.receive = RECEIVE_REDIS;
+    r->reader.inbox.backend = find_redis(l, n, text);
+}
+
+/* "publish" and "stream" of receive: the channel, or the key. */
+void read_receive_name(struct loading *l, const struct node *n, void *into)
+{
+    const char *text = expect_text(l, n, "\"chat:{room}\"");
+    struct route *r = into;
+
+    if (text == NULL)
+        return;
+    if (node_get(n->parent, "redis") == NULL)
+        fault_at(l, n, "goes with \"redis\" only");
+    else if (*text == '\0')
+        fault_at(l, n, "is an empty name");
+    else if (r->receive.text == NULL)
+        config_init_template(l, n, text, &r->receive);
+    r->reader.inbox.stream = strcmp(n->key, "stream") == 0;
 }
 
 /* The channel, pattern or key. */

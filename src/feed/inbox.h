@@ -49,6 +49,8 @@ void inbox_read(struct inbox *in, bool on);
 
 /* Ends those of this worker that are left: before it stops. */
 void inbox_end_all(void);
+/* Closes connections of this worker that are kept for clients to come. */
+void inbox_rest(void);
 
 /* ---- for types ------------------------------------------------------------- */
 
@@ -61,6 +63,8 @@ struct inbox_type {
      * has gone out: then it is called again after each inbox_exit(). */
     void (*leave)(struct inbox *in);
     void (*free)(struct inbox *in);
+    /* Closes what this worker keeps for others to come.  May be NULL. */
+    void (*rest)(void);
 };
 extern const struct inbox_type inbox_post, inbox_websocket;
 

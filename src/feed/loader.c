@@ -35,6 +35,16 @@ const struct source_type *loader_source(const char *name)
     return loader_find(loaded, n, name);
 }
 
+const struct inbox_type *loader_inbox(const char *module)
+{
+    unsigned n = atomic_load_explicit(&loaded_count, memory_order_acquire);
+
+    for (unsigned i = 0; i < n; i++)
+        if (strcmp(loaded[i]->name, module) == 0)
+            return loaded[i]->inbox;
+    return NULL;
+}
+
 /* Where an uninstalled program has its own, "" if that cannot be told. */
 static void beside_program(const char *name, char out[PATH_MAX])
 {

@@ -18,5 +18,7 @@ const struct source_type *loader_find(const struct module *const *modules,
                                       unsigned n, const char *name);
 /* The same in what was loaded.  Any thread. */
 const struct source_type *loader_source(const char *name);
+/* What the loaded module of that name has for "receive", or NULL.  Any thread. */
+const struct inbox_type *loader_inbox(const char *module);
 
 #endif

@@ -21,6 +21,7 @@ enum receive_to {
     RECEIVE_OTHER,   /* another one */
     RECEIVE_POST,    /* the backend, one request each */
     RECEIVE_WEBSOCKET, /* a WebSocket to the backend for each client */
+    RECEIVE_REDIS,   /* a channel or a stream of a Redis */
 };
 enum redis_what { REDIS_SUBSCRIBE, REDIS_PSUBSCRIBE, REDIS_STREAM };
 enum source_when { WHEN_NEEDED, WHEN_ALWAYS };
@@ -38,7 +39,9 @@ struct history_limits {
 
 /* What becomes of what clients say. */
 struct inbox_settings {
-    const struct backend *backend; /* of the last two */
+    const struct backend *backend; /* of the last three */
+    bool stream;            /* redis: a stream, not a channel */
+    unsigned keep;          /* and how many entries stay in it; 0: all */
     uint64_t timeout_ms;    /* for the backend's answer */
     unsigned queue;         /* messages of one client that may wait */
     size_t reply_bytes;     /* largest answer taken */

@@ -16,10 +16,11 @@
 #include "penstock/message.h"
 
 struct event_base;
+struct inbox_type;
 struct source;
 
 /* Grows with each change to what stands in these headers. */
-#define PENSTOCK_ABI 1
+#define PENSTOCK_ABI 2
 
 /* What appends to a channel.  Each channel has one of its own, in its state. */
 struct source_type {
@@ -39,6 +40,8 @@ struct module {
     unsigned abi; /* PENSTOCK_ABI; first, for ever */
     const char *name;
     const struct source_type *const *sources; /* NULL-ended */
+    const struct inbox_type *inbox; /* where "receive" may send what clients say;
+                                     * NULL, but for "redis" */
 };
 
 /* What a module exports. */

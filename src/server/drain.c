@@ -68,6 +68,7 @@ static void look(struct timer *t)
         inbox_end_all();
         visit_end_all();
     }
+    inbox_rest();
     backend_pool_close_all();
     if (over || (w->conn_count == 0 && part->sources_stopped &&
                  visit_all_told()))

@@ -67,6 +67,7 @@ static bool may_stay(const struct route *a, const struct route *b,
            a->reader.presence.on == b->reader.presence.on &&
            text_same(a->reader.identity, b->reader.identity) &&
            backend_same(a->reader.inbox.backend, b->reader.inbox.backend) &&
+           a->reader.inbox.stream == b->reader.inbox.stream &&
            a->reader.no_echo == b->reader.no_echo &&
            forms_same(&a->reader, &b->reader) &&
            pattern_same(&a->receive, &b->receive);

@@ -109,7 +109,8 @@ static void write_receive(struct buffer *out, const struct route *r)
 {
     static const char *const names[] = {
         [RECEIVE_CHANNEL] = "channel", [RECEIVE_OTHER] = "channel",
-        [RECEIVE_POST] = "post",       [RECEIVE_WEBSOCKET] = "websocket"};
+        [RECEIVE_POST] = "post",       [RECEIVE_WEBSOCKET] = "websocket",
+        [RECEIVE_REDIS] = "redis"};
 
     write_text(out, "receive", names[r->reader.receive]);
 }

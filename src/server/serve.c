@@ -6,6 +6,7 @@
 #include "base/jitter.h"
 #include "base/meter.h"
 #include "feed/inbox.h"
+#include "feed/loader.h"
 #include "feed/presence.h"
 #include "feed/publish.h"
 #include "feed/relay.h"
@@ -355,6 +356,11 @@ static int find_channels(struct exchange *x, const struct route *r,
         feed->inbox_type = r->reader.receive == RECEIVE_POST ? &inbox_post
                                                              : &inbox_websocket;
         rc = pattern_expand_url(&r->receive, values, target);
+        feed->inbox_target = buffer_str(target);
+        break;
+    case RECEIVE_REDIS:
+        feed->inbox_type = loader_inbox("redis");
+        rc = pattern_expand_text(&r->receive, values, false, target);
         feed->inbox_target = buffer_str(target);
         break;
     }

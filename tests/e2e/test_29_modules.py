@@ -4,6 +4,7 @@ and what is said of those that cannot be had."""
 import json
 import os
 import pathlib
+import re
 import shlex
 import subprocess
 
@@ -14,6 +15,8 @@ from penstock import BINARY
 
 LIB = pathlib.Path(__file__).parent.parent / "lib"
 BUILD = pathlib.Path(BINARY).resolve().parent
+ABI = re.search(r"PENSTOCK_ABI (\d+)", (
+    LIB.parents[1] / "src" / "penstock" / "module.h").read_text())[1]
 
 
 def sanitizer_flags():
