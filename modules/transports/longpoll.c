@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "feed/batch.h"
+#include "feed/hint.h"
 #include "feed/presence.h"
 #include "http/alike.h"
 #include "modules.h"
@@ -31,10 +32,12 @@ static void waiter_free(struct waiter *w)
 }
 
 static void add_fields(struct answer_headers *a, const struct waiter *w,
-                       char applied[32])
+                       char applied[32], char hint[HINT_TEXT_MAX])
 {
     answer_add(a, "Cache-Control", STR("no-store"));
     feed_add_vary(a, w->settings);
+    hint_add(a, w->settings,
+             w->reader.selects ? NULL : audience_channel(&w->reader), hint);
     if (!w->prefers)
         return;
     snprintf(applied, 32, "wait=%u", w->wait_s);
@@ -46,7 +49,7 @@ struct likeness {
     uint64_t epoch, first_seq;
     size_t batch_bytes;
     unsigned batch_messages, count, wait_s;
-    bool prefers, compress;
+    bool prefers, compress, advised;
 };
 
 /* False: he gets more than these messages. */
@@ -67,6 +70,7 @@ static bool is_alike(const struct waiter *w, const struct reading *reading,
     out->wait_s = w->wait_s;
     out->prefers = w->prefers;
     out->compress = s->compress.on;
+    out->advised = s->advised;
     return true;
 }
 
@@ -103,14 +107,14 @@ static unsigned answer_batch(struct waiter *w, const struct likeness *like)
     struct answer_headers a;
     struct batch_fields scratch;
     struct batch b;
-    char applied[32], age[24];
+    char applied[32], age[24], hint[HINT_TEXT_MAX];
     const struct reader_settings *settings = w->settings;
     unsigned empty = w->conditional ? 304 : 204;
     bool packs = w->packs;
 
     batch_take(&b, x->tally, &w->reader, w->settings, w->gap);
     answer_init(&a);
-    add_fields(&a, w, applied);
+    add_fields(&a, w, applied, hint);
     if (b.count == 0)
         feed_add_stale(&a, reader_stale(&w->reader), age);
     waiter_free(w);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "feed/batch.h"
+#include "feed/hint.h"
 #include "feed/presence.h"
 #include "http/date.h"
 #include "hub/encoding.h"
@@ -136,6 +137,7 @@ static void answer_newest(struct exchange *x, const struct feed *feed,
     struct answer_headers a;
     struct batch_fields scratch;
     char id[ID_MAX], cache[32], modified[HTTP_DATE_LEN + 1], age[24];
+    char hint[HINT_TEXT_MAX];
     bool same = has_it(x, feed, m);
 
     id_format(id, m->epoch, m->seq);
@@ -145,6 +147,7 @@ static void answer_newest(struct exchange *x, const struct feed *feed,
     answer_add(&a, "Last-Modified", str_of(modified));
     add_cache_control(&a, feed, cache);
     feed_add_stale(&a, feed_stale(feed), age);
+    hint_add(&a, feed->reader, feed->channel, hint);
     if (same) {
         respond_empty(x, 304, &a);
         return;
@@ -181,7 +184,7 @@ static void respond_batch(struct exchange *x, const struct feed *feed,
                           const struct batch *b)
 {
     struct answer_headers a;
-    char cache[32], age[24];
+    char cache[32], age[24], hint[HINT_TEXT_MAX];
 
     answer_init(&a);
     if (!has_cursor(feed)) {
@@ -193,6 +196,7 @@ static void respond_batch(struct exchange *x, const struct feed *feed,
         feed_add_vary(&a, feed->reader);
     }
     feed_add_stale(&a, feed_stale(feed), age);
+    hint_add(&a, feed->reader, feed->channel, hint);
     batch_respond(x, &a, b, feed->reader, feed_packs(x, feed->reader));
 }
 
@@ -241,7 +245,7 @@ static void answer_newest_of_each(struct exchange *x, const struct feed *feed)
     const struct cursor newest = {.kind = CURSOR_LAST_N, .seq = 1};
     struct answer_headers a;
     struct batch_fields scratch;
-    char id[ID_MAX], cache[32], age[24];
+    char id[ID_MAX], cache[32], age[24], hint[HINT_TEXT_MAX];
 
     if (!has_all(feed)) {
         answer_batch(x, feed, newest);
@@ -252,6 +256,7 @@ static void answer_newest_of_each(struct exchange *x, const struct feed *feed)
     batch_fields(&a, &scratch, id, false, false);
     add_cache_control(&a, feed, cache);
     feed_add_stale(&a, feed_stale(feed), age);
+    hint_add(&a, feed->reader, feed->channel, hint);
     respond_empty(x, 304, &a);
 }
 
@@ -262,7 +267,7 @@ static void answer_nothing(struct exchange *x, const struct feed *feed)
     struct batch_fields scratch;
     struct channel_status status;
     bool alien = feed->cursor.kind == CURSOR_ALIEN;
-    char id[ID_MAX], age[24];
+    char id[ID_MAX], age[24], hint[HINT_TEXT_MAX];
 
     channel_status(feed->channel, &status);
     id_format(id, status.epoch, status.next_seq - 1);
@@ -270,6 +275,7 @@ static void answer_nothing(struct exchange *x, const struct feed *feed)
     batch_fields(&a, &scratch, id, alien, false);
     answer_add(&a, "Cache-Control", STR("no-store"));
     feed_add_stale(&a, feed_stale(feed), age);
+    hint_add(&a, feed->reader, feed->channel, hint);
     respond_empty(x, 204, &a);
 }
 

@@ -101,12 +101,12 @@ static void goodbye(struct follower *f, enum farewell why)
 }
 
 /* It is no message: the cursor stays where it is. */
-static void tell_stale(struct follower *f, struct str notice)
+static void tell(struct follower *f, const char *what, struct str json)
 {
     struct buffer event = {0};
 
-    buffer_append_str(&event, STR("event: penstock.stale\ndata: "));
-    buffer_append_str(&event, notice); /* its JSON is one line */
+    buffer_printf(&event, "event: penstock.%s\ndata: ", what);
+    buffer_append_str(&event, json); /* it is one line */
     buffer_append_str(&event, STR("\n\n"));
     f->failed |= event.failed;
     control(f, buffer_str(&event));
@@ -117,14 +117,14 @@ static const struct follower_ops sse_follower = {
     .name = "sse",
     .heartbeat = heartbeat,
     .gap = tell_gap,
-    .stale = tell_stale,
+    .notice = tell,
 };
 
 static const struct follower_ops packed_follower = {
     .name = "sse",
     .heartbeat = heartbeat,
     .gap = tell_gap,
-    .stale = tell_stale,
+    .notice = tell,
     .began = began,
     .goodbye = goodbye,
 };

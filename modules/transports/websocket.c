@@ -205,19 +205,19 @@ static void fini(struct follower *f)
     channel_unref(&s->receive);
 }
 
-static void tell_stale(struct follower *f, struct str notice)
+static void tell(struct follower *f, const char *what, struct str json)
 {
     struct session *s = of_follower(f);
 
     if (s->enveloped || f->reader.selects)
-        control(s, WS_TEXT, notice);
+        control(s, WS_TEXT, json);
 }
 
 static const struct follower_ops session_follower = {
     .name = "websocket",
     .heartbeat = heartbeat,
     .gap = tell_gap,
-    .stale = tell_stale,
+    .notice = tell,
     .goodbye = goodbye,
     .fini = fini,
 };

@@ -12,6 +12,13 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 
+const char *const tally_transports[TALLY_OTHER] = {
+    [TALLY_POLL] = "poll",
+    [TALLY_LONGPOLL] = "longpoll",
+    [TALLY_SSE] = "sse",
+    [TALLY_WEBSOCKET] = "websocket",
+};
+
 const char *const tally_names[TALLY_N] = {
 #define TALLY(name, help) #name,
 #include "base/tally.def"

@@ -41,6 +41,9 @@ enum tally_part {
     TALLY_PARTS
 };
 
+/* The names of those below TALLY_OTHER. */
+extern const char *const tally_transports[TALLY_OTHER];
+
 /* Number 0 counts nothing; a route's parts are TALLY_PARTS in a row. */
 typedef uint16_t tally_id;
 #define TALLY_ROUTES_MAX 8192

@@ -3,7 +3,9 @@
 export type TransportName = 'websocket' | 'sse' | 'longpoll' | 'poll';
 
 export interface PenstockOptions {
-  /** What to try, the best first.  All four, in the order of the type. */
+  /** What to try, the best first.  All four, in the order of the type, unless
+   *  told: then a route with "transports": "auto" says which suits, and the
+   *  client moves to that one. */
   transports?: TransportName[];
   /** On a multiplexed route: the channels to read.  Their messages have a
    *  member `channel`. */
@@ -11,7 +13,8 @@ export interface PenstockOptions {
   /** Where to begin: an id, "now", "oldest", or "-N" for the last N messages.
    *  Unless told, where the route says; polls begin now. */
   since?: string;
-  /** ms between polls.  The answer's max-age unless told, or 5000. */
+  /** ms between polls.  Unless told, as the route advises, or the answer's
+   *  max-age, or 5000. */
   pollInterval?: number;
   /** Send cookies to other origins, too. */
   withCredentials?: boolean;
@@ -24,6 +27,9 @@ export interface PenstockOptions {
   timeout?: number;
   /** ms until a better transport is tried again.  60000; it doubles. */
   upgrade?: number;
+  /** ms within which it moves, at random, once a route says that another
+   *  transport suits.  10000. */
+  move?: number;
   /** A class like that of browsers, such as the package ws for older nodes. */
   WebSocket?: unknown;
   fetch?: typeof fetch;

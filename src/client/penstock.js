@@ -20,6 +20,7 @@ const POLL_MAX_MS = 3_600_000;    // a longer max-age is meant for caches
 const WAIT_S = 25;                // of a long poll: proxies often cut at 30
 const UPGRADE_MS = 60_000;        // until a better transport is tried again
 const UPGRADE_MAX_MS = 900_000;
+const MOVE_MS = 10_000;           // in which all readers move who are advised to
 const STEADY_MS = 5000;           // a connection that lasts so long is good
 const FAILURES_MAX = 3;           // in a row, of a transport that has worked
 
@@ -322,6 +323,7 @@ class WebSocketLink extends Link {
     else if (frame.error) this.host.trouble(this, frame.error);
     else if ('data' in frame) this.host.message(this, frame);
     else if ('stale' in frame) this.host.stale(this, frame);
+    else if (frame.advice) this.host.advice(this, frame.advice);
     else if (frame.next) this.host.position(this, frame.next);
   }
 
@@ -412,6 +414,8 @@ class EventStreamLink extends FetchLink {
   #take({ id, type = '', data }) {
     if (type === 'penstock.gap' && data !== undefined) {
       this.host.gap(this, { ...JSON.parse(data), position: id });
+    } else if (type === 'penstock.advice' && data !== undefined) {
+      this.host.advice(this, JSON.parse(data).advice);
     } else if (type === 'penstock.stale' && data !== undefined) {
       this.host.stale(this, JSON.parse(data));
     } else if (data !== undefined && this.host.enveloped) {
@@ -444,6 +448,8 @@ class PollLink extends FetchLink {
         wait: long ? wait_s : undefined,
       }, 'application/json', long ? 'no-store' : 'default');
       const count = await this.#take(response, long);
+      if (this.stopped) return;
+      this.#heed(response);
       if (this.stopped) return;
       const pause = !long ? this.#interval(response, count)
         : count > 0 || first ? 0 : began + 1000 - Date.now();
@@ -483,12 +489,19 @@ class PollLink extends FetchLink {
     this.host.position(this, next);
   }
 
+  // Penstock-Advice: poll;every_ms=12000
+  #heed(response) {
+    const m = /^(\w+)(?:;every_ms=(\d+))?$/.exec(
+      response.headers.get('Penstock-Advice') ?? '');
+    if (m) this.host.advice(this, { transport: m[1], every_ms: +(m[2] ?? 0) });
+  }
+
   // A page of history that may be kept for ever is full: more follows it.
   #interval(response, count) {
     const control = response.headers.get('Cache-Control') ?? '';
     const max_age_ms = /max-age=(\d+)/.exec(control)?.[1] * 1000;
     if (count > 0 && max_age_ms > POLL_MAX_MS) return 0;
-    return this.host.settings.pollInterval ??
+    return this.host.settings.pollInterval ?? this.host.every() ??
       (max_age_ms > 0 ? Math.min(max_age_ms, POLL_MAX_MS) : POLL_MS);
   }
 }
@@ -507,9 +520,10 @@ const HANDLERS = ['open', 'message', 'error', 'transport', 'gap', 'stale'];
 function checkOptions(options) {
   const settings = {
     transports: Object.keys(LINKS), timeout: TIMEOUT_MS, retry: RETRY_MS,
-    upgrade: UPGRADE_MS, WebSocket: globalThis.WebSocket,
+    upgrade: UPGRADE_MS, move: MOVE_MS, WebSocket: globalThis.WebSocket,
     fetch: globalThis.fetch?.bind(globalThis), ...options,
   };
+  settings.open = options.transports === undefined; // the choice is
   for (const name of settings.transports)
     if (!Object.hasOwn(LINKS, name))
       throw new TypeError(`no transport is called ${JSON.stringify(name)}`);
@@ -538,6 +552,8 @@ export class Penstock extends EventTarget {
   #known;               // the transport that was told of last
   #link = null;         // in use, or being opened
   #trial = null;        // a better one that is being tried beside it
+  #advised = null;      // the name of the one that the server would have us use
+  #every_ms = null;     // and how often we should poll then
   #refused = new Set(); // not served: never again
   #proven = new Set();  // have worked
   #failures = 0;        // in a row, of one transport
@@ -666,6 +682,8 @@ export class Penstock extends EventTarget {
       position: current((link, ...place) => this.#position(link, ...place)),
       stale: current((link, { stale, channel }) => this.#tell('stale',
         channel === undefined ? { stale } : { stale, channel })),
+      advice: current((link, advice) => this.#advise(advice)),
+      every: () => this.#every_ms,
       trouble: current((link, { detail, channel }) => this.#tell('error',
         { message: detail, transport: link.name, channel })),
     };
@@ -729,8 +747,26 @@ export class Penstock extends EventTarget {
 
   // --- which transport ---
 
+  // The best first.
+  #order() {
+    const names = this.#settings.names.filter(name => name !== this.#advised);
+    return this.#advised ? [this.#advised, ...names] : names;
+  }
+
   #candidates() {
-    return this.#settings.names.filter(name => !this.#refused.has(name));
+    return this.#order().filter(name => !this.#refused.has(name));
+  }
+
+  // Each at another moment: all readers of a channel hear it at once.
+  #advise({ transport, every_ms }) {
+    const { names, open, move } = this.#settings;
+    if (!open || !names.includes(transport)) return;
+    this.#every_ms = every_ms || null;
+    if (this.#advised === transport) return;
+    this.#advised = transport;
+    this.#trial?.stop();
+    this.#trial = null;
+    this.#planUpgrade(move * Math.random());
   }
 
   // choice: the channels that it asks for.
@@ -788,7 +824,7 @@ export class Penstock extends EventTarget {
     if (verdict === 'refused') this.#refuse(link.name, details.serves);
     if (link.useful) this.#failures = this.#pauses = 0;
     this.#failures++;
-    const names = this.#candidates(), order = this.#settings.names;
+    const names = this.#candidates(), order = this.#order();
     if (names.length === 0) return {};
     if (names.includes(link.name) && this.#proven.has(link.name) &&
         this.#failures < FAILURES_MAX)
@@ -830,11 +866,10 @@ export class Penstock extends EventTarget {
     return names.slice(0, Math.max(0, names.indexOf(this.#link.name)));
   }
 
-  #planUpgrade() {
+  #planUpgrade(ms = this.#upgrade_ms * (0.75 + Math.random() / 2)) {
     clearTimeout(this.#upgradeTimer);
     if (this.#better().length > 0)
-      this.#upgradeTimer = after(this.#upgrade_ms * (0.75 + Math.random() / 2),
-        () => this.#try(this.#better()[0]));
+      this.#upgradeTimer = after(ms, () => this.#try(this.#better()[0]));
   }
 
   // The one in use goes on until the better one has opened.

@@ -61,8 +61,6 @@ struct route {
     bool per_connection;  /* the channel's name has {connection} */
     uint8_t transports[KIND_N]; /* enum transport_kind, in order of preference */
     unsigned transport_count;
-    bool follows_advice;  /* "auto": of them the one that suits, for clients that
-                           * leave the choice open */
     uint64_t acceptable_ms; /* how late an update may arrive; 0: not stated */
     struct history_limits history;
     struct reader_settings reader;

@@ -104,9 +104,9 @@ void read_transports(struct loading *l, const struct node *n, void *into)
     struct route *r = into;
 
     if (!node_is(n, JSON_ARRAY)) {
-        r->follows_advice = node_is(n, JSON_STRING) &&
+        r->reader.advised = node_is(n, JSON_STRING) &&
                             strcmp(node_text(n), "auto") == 0;
-        if (r->follows_advice)
+        if (r->reader.advised)
             all_transports(r);
         else
             add_transport(l, n, r);

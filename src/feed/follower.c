@@ -6,6 +6,7 @@
 #include "base/jitter.h"
 #include "base/logging.h"
 #include "base/meter.h"
+#include "feed/hint.h"
 #include "feed/presence.h"
 #include "feed/visit.h"
 #include "hub/encoding.h"
@@ -564,7 +565,7 @@ static void say_stale(struct follower *f, const char *channel, bool stale)
     envelope_encode_stale(&notice, channel == NULL ? STR_NONE : str_of(channel),
                           stale);
     f->failed |= notice.failed;
-    f->ops->stale(f, buffer_str(&notice));
+    f->ops->notice(f, "stale", buffer_str(&notice));
     buffer_fini(&notice);
 }
 
@@ -589,6 +590,22 @@ static bool tell_stale(struct follower *f)
     return any;
 }
 
+/* The same.  Who sees only messages is not told, and stays. */
+static bool tell_hint(struct follower *f)
+{
+    uint64_t hint = f->settings->advised ? reader_hint(&f->reader) : 0;
+    struct buffer notice = {0};
+
+    if (hint == 0 || hint_part(hint) == f->advised)
+        return false;
+    f->advised = hint_part(hint) & 7;
+    hint_encode(&notice, hint);
+    f->failed |= notice.failed;
+    f->ops->notice(f, "advice", buffer_str(&notice));
+    buffer_fini(&notice);
+    return true;
+}
+
 /* What the channel says beside its messages.  True: something is to go out. */
 static bool tell_state(struct follower *f)
 {
@@ -597,7 +614,7 @@ static bool tell_state(struct follower *f)
         follower_leave(f, FAREWELL_OVER);
         return false;
     }
-    return tell_stale(f);
+    return tell_stale(f) | tell_hint(f);
 }
 
 void follower_pump(struct follower *f)

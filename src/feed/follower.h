@@ -30,9 +30,10 @@ struct follower_ops {
     /* Queue the mark of a gap.  False: this reader cannot be told, so it must
      * be cut instead. */
     bool (*gap)(struct follower *f, const struct gap *gap);
-    /* The source is down, so that what was sent last may be old, or is back:
-     * queue the notice, which is JSON. */
-    void (*stale)(struct follower *f, struct str notice);
+    /* Queue what is told beside messages, JSON in one line: "stale", the source
+     * is down, so that what was sent last may be old, or is back; "advice",
+     * the transport that suits (hint.h). */
+    void (*notice)(struct follower *f, const char *what, struct str json);
     /* The first octets of m have gone out: what is queued from now on comes
      * behind it (may be NULL). */
     void (*began)(struct follower *f, struct message *m);
@@ -60,6 +61,7 @@ struct follower {
     uint8_t format;                    /* enum wire_format */
     bool failed : 1;                   /* no memory for control: is to be cut */
     bool stale : 1;                    /* the peer was told so, of its channel */
+    unsigned advised : 3;              /* the transport it was told of, and 1 */
     bool held : 1;                     /* the timer will send what has come */
     bool ended : 1;                    /* waits only for control to go out */
     bool awaiting : 1;                 /* and for the peer's last words */

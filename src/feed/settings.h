@@ -82,6 +82,7 @@ struct reader_settings {
     struct inbox_settings inbox;
     struct hook_settings hooks;
     struct presence_settings presence;
+    bool advised;              /* readers are told which transport suits */
     const char *identity;      /* request field that says who it is; or NULL */
     bool no_echo;              /* not back to the client that sent them */
     size_t message_bytes;      /* largest message taken from a client */

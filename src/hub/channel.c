@@ -243,6 +243,20 @@ void channel_set_stale(struct channel *c, bool stale)
     set_state(c, &c->stale, stale, true);
 }
 
+void channel_set_hint(struct channel *c, uint64_t hint)
+{
+    uint64_t waiting = 0;
+
+    pthread_mutex_lock(&c->lock);
+    if (atomic_load(&c->hint) != hint) {
+        c->calls++;
+        waiting = take_waiting(c);
+    }
+    atomic_store(&c->hint, hint);
+    pthread_mutex_unlock(&c->lock);
+    wake(c, waiting);
+}
+
 bool channel_ended(struct channel *c)
 {
     bool ended;

@@ -47,8 +47,10 @@ struct channel {
     bool ended;                      /* (c) deleted: readers are to leave */
     atomic_bool over;                /* (a), written (c): no more is to come */
     atomic_bool stale;               /* (a), written (c): its source is down */
+    _Atomic uint64_t hint;           /* (a), written (c): what its readers are
+                                      * told of transports (feed/hint.h) */
     unsigned calls;                  /* (c) how often readers were called for
-                                      * either of these */
+                                      * any of these */
     struct idempotency *idempotency; /* (c) NULL until a key is used */
     struct seat **seats;             /* (c) per worker, NULL until needed */
     atomic_uint readers;             /* (a) */
@@ -100,6 +102,14 @@ void channel_set_stale(struct channel *c, bool stale);
 static inline bool channel_stale(const struct channel *c)
 {
     return atomic_load_explicit(&c->stale, memory_order_relaxed);
+}
+
+/* Whoever weighs transports has other advice: readers are called.  0: none. Any
+ * thread. */
+void channel_set_hint(struct channel *c, uint64_t hint);
+static inline uint64_t channel_hint(const struct channel *c)
+{
+    return atomic_load_explicit(&c->hint, memory_order_relaxed);
 }
 
 /* Watches the readers come and go.  At most one watcher. */

@@ -79,6 +79,11 @@ static inline struct channel *reader_stale(const struct reader *r)
     c = audience_channel(r);
     return channel_stale(c) ? c : NULL;
 }
+/* What it may be told of transports: 0 for nothing, and of several channels. */
+static inline uint64_t reader_hint(const struct reader *r)
+{
+    return r->selects ? 0 : channel_hint(audience_channel(r));
+}
 /* The id of the message before its cursor: where it is now. */
 static inline size_t reader_position(const struct reader *r, char id[ID_MAX])
 {

@@ -172,14 +172,14 @@ static void tell_runner_up(const struct telling *t)
 
     if (a->margin < MARGIN_SMALL)
         tell(t, "%s costs nearly the same, %.1f %% more: choose between the two "
-             "by what else they differ in", model_names[a->runner_up],
+             "by what else they differ in", tally_transports[a->runner_up],
              100 * a->margin);
     else if (a->margin < 2)
         tell(t, "%s is next: it costs %.0f %% more, most of it for %s",
-             model_names[a->runner_up], 100 * a->margin, what);
+             tally_transports[a->runner_up], 100 * a->margin, what);
     else
         tell(t, "%s is next: it costs %.3g times as much, most of it for %s",
-             model_names[a->runner_up], 1 + a->margin, what);
+             tally_transports[a->runner_up], 1 + a->margin, what);
 }
 
 static void tell_merging(const struct telling *t, int part)
@@ -201,7 +201,7 @@ static void tell_merging(const struct telling *t, int part)
 /* Three digits, without an exponent. */
 static const char *number_print(double n, char out[32])
 {
-    snprintf(out, 32, n < 100 ? "%.3g" : "%.0f", n);
+    snprintf(out, 32, n < 0.001 ? "%.4f" : n < 100 ? "%.3g" : "%.0f", n);
     return out;
 }
 
@@ -213,7 +213,7 @@ static void tell_verdict(const struct telling *t)
 
     tell(t, "%s costs least of what brings updates within %s: %s bytes/s and "
          "%s us of processor time a second for each reader",
-         model_names[a->verdict], time_print(a->workload.age_s, age),
+         tally_transports[a->verdict], time_print(a->workload.age_s, age),
          number_print(p->served_in + p->served_out, bytes),
          number_print(p->cpu_us, cpu));
     if (a->verdict == TALLY_POLL)
@@ -231,9 +231,9 @@ static void tell_misfits(const struct telling *t)
 
     for (int i = 0; i < MODEL_TRANSPORTS; i++)
         if ((a->allowed >> i & 1) == 0)
-            tell(t, "%s is not served by this route", model_names[i]);
+            tell(t, "%s is not served by this route", tally_transports[i]);
         else if (!a->prices[i].fits)
-            tell(t, "%s does not fit: %s", model_names[i],
+            tell(t, "%s does not fit: %s", tally_transports[i],
                  a->prices[i].why_not);
 }
 
@@ -279,7 +279,7 @@ static void write_name(struct buffer *out, const char *member, int part)
     if (part < 0)
         buffer_printf(out, ",\"%s\":null", member);
     else
-        buffer_printf(out, ",\"%s\":\"%s\"", member, model_names[part]);
+        buffer_printf(out, ",\"%s\":\"%s\"", member, tally_transports[part]);
 }
 
 static void write_reason(void *arg, struct str reason)
@@ -327,7 +327,7 @@ static void write_price(struct buffer *out, const struct advice *a, int i)
                   "\"merged_per_s\":%.6g,\"cpu_us_per_s\":%.6g,"
                   "\"memory_bytes\":%.6g,\"utilization\":%.4g,"
                   "\"age_ms\":{\"mean\":%.6g,\"p99\":%.6g},\"delivers\":\"%s\"",
-                  i > 0 ? "," : "", model_names[i], a->costs[i],
+                  i > 0 ? "," : "", tally_transports[i], a->costs[i],
                   p->bytes_in + p->bytes_out, p->bytes_in, p->bytes_out,
                   p->served_in + p->served_out, p->requests, p->empty,
                   p->delivered, p->merged, p->cpu_us, p->memory_bytes,
@@ -349,7 +349,7 @@ void advice_write_json(const struct advice *a, struct buffer *out)
     struct buffer why = {0};
 
     buffer_printf(out, "\"verdict\":%s%s%s", a->verdict < 0 ? "null" : "\"",
-                  a->verdict < 0 ? "" : model_names[a->verdict],
+                  a->verdict < 0 ? "" : tally_transports[a->verdict],
                   a->verdict < 0 ? "" : "\"");
     buffer_append_byte(&why, '[');
     advice_reasons(a, write_reason, &why);

@@ -5,13 +5,6 @@
 
 #include "measure/octets.h"
 
-const char *const model_names[MODEL_TRANSPORTS] = {
-    [TALLY_POLL] = "poll",
-    [TALLY_LONGPOLL] = "longpoll",
-    [TALLY_SSE] = "sse",
-    [TALLY_WEBSOCKET] = "websocket",
-};
-
 /* More than this of all workers' time leaves no room for what comes unevenly. */
 #define UTILIZATION_MAX 0.8
 /* No client asks again sooner, however short the way is. */

@@ -14,7 +14,6 @@
 #include "wire/envelope.h"
 
 #define MODEL_TRANSPORTS TALLY_OTHER /* enum tally_part below it */
-extern const char *const model_names[MODEL_TRANSPORTS];
 
 /* What is to be served.  model_workload_init() fills in the usual. */
 struct workload {

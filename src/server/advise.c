@@ -398,7 +398,7 @@ static void print_prices(const json_t *a)
            "requests", "updates", "which", "mean", "99 %", "bytes/s", "cores", "memory",
            "cost");
     for (int i = MODEL_TRANSPORTS; i-- > 0;) {
-        const char *name = model_names[i];
+        const char *name = tally_transports[i];
         const json_t *p = json_object_get(prices, name);
         bool fits = json_is_true(json_object_get(p, "fits")) &&
                     json_is_true(json_object_get(p, "served"));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "feed/hint.h"
 #include "measure/advice.h"
 #include "measure/usage.h"
 #include "server/report.h"
@@ -146,7 +147,7 @@ static void write_route(struct buffer *out, const struct route *r,
         buffer_append_str(out, STR(",\"host\":"));
         json_append_string(out, str_of(r->host));
     }
-    buffer_printf(out, ",\"auto\":%s,", r->follows_advice ? "true" : "false");
+    buffer_printf(out, ",\"auto\":%s,", r->reader.advised ? "true" : "false");
     advice_write_json(a, out);
     buffer_append_byte(out, '}');
 }
@@ -173,4 +174,166 @@ void advisor_write(struct buffer *out, struct server *s,
     }
     buffer_append_str(out, STR("]}"));
     free(updates);
+}
+
+/* ---- "auto" ------------------------------------------------------------------- */
+
+#define LOOK_EVERY 2 /* seconds */
+/* So many looks in a row have to say the same, and it has to be so much cheaper,
+ * before readers are moved: that costs them a connection each. */
+#define LOOKS_ALIKE 2
+#define WORTH_MOVING 1.2
+
+/* Of one route, for ever: by its tally. */
+struct standing {
+    _Atomic uint8_t plain; /* a kind and 1, for requests that name none */
+    uint8_t verdict, next; /* kinds and 1; 0: none */
+    uint8_t looks;         /* that have said next */
+    uint64_t hint;
+};
+
+struct advisor {
+    unsigned seconds;
+    struct standing standings[TALLY_ROUTES_MAX + 1];
+};
+
+int advisor_init(struct server *s)
+{
+    s->advisor = calloc(1, sizeof(*s->advisor));
+    return s->advisor == NULL ? -1 : 0;
+}
+
+void advisor_fini(struct server *s)
+{
+    free(s->advisor);
+    s->advisor = NULL;
+}
+
+static struct standing *standing_of(const struct server *s,
+                                    const struct route *r)
+{
+    return &s->advisor->standings[r->tally / TALLY_PARTS];
+}
+
+enum transport_kind advisor_choice(const struct server *s,
+                                   const struct route *r)
+{
+    unsigned plain = 0;
+
+    if (r->reader.advised && r->tally != 0)
+        plain = atomic_load_explicit(&standing_of(s, r)->plain,
+                                     memory_order_relaxed);
+    return plain == 0 ? KIND_N : (enum transport_kind)(plain - 1);
+}
+
+/* Of those that any client can read by. */
+static unsigned cheapest_plain(const struct advice *a)
+{
+    unsigned best = 0;
+
+    for (unsigned i = 0; i < KIND_WEBSOCKET; i++)
+        if (a->prices[i].fits &&
+            (best == 0 || a->costs[i] < a->costs[best - 1]))
+            best = i + 1;
+    return best;
+}
+
+static bool is_worth_it(const struct standing *now, const struct advice *a)
+{
+    unsigned was = now->verdict - 1u;
+
+    return now->verdict == 0 || !a->prices[was].fits ||
+           a->costs[was] > WORTH_MOVING * a->costs[a->verdict];
+}
+
+/* What is sure moves it, and only that. */
+static void consider(struct standing *now, const struct advice *a)
+{
+    unsigned next = (unsigned)(a->verdict + 1);
+
+    if (next == 0 || !a->sure)
+        return;
+    now->looks = now->next == next ? (uint8_t)(now->looks + 1) : 1;
+    now->looks = now->looks > LOOKS_ALIKE ? LOOKS_ALIKE : now->looks;
+    now->next = (uint8_t)next;
+    if (now->verdict == next ||
+        !is_worth_it(now, a) || (now->verdict != 0 && now->looks < LOOKS_ALIKE))
+        return;
+    now->verdict = (uint8_t)next;
+    now->hint = hint_pack((enum tally_part)a->verdict,
+                          a->verdict == TALLY_POLL
+                              ? (uint64_t)(a->prices[TALLY_POLL].poll_s * 1000)
+                              : 0);
+    atomic_store_explicit(&now->plain, (uint8_t)cheapest_plain(a),
+                          memory_order_relaxed);
+}
+
+struct look {
+    struct server *server;
+    const struct config *config;
+};
+
+static bool follows(const struct route *r)
+{
+    return is_advised(r) && r->reader.advised && r->tally != 0;
+}
+
+/* The one that says "auto", of those that have channel c. */
+static const struct route *find_follower(const struct config *config,
+                                         const struct channel *c)
+{
+    const struct route *r = config_route_of_channel(config, str_of(c->name),
+                                                    NULL);
+
+    if (r == NULL || follows(r))
+        return r;
+    for (unsigned i = 0; i < config->route_count; i++)
+        if (follows(&config->routes[i]) &&
+            text_same(config->routes[i].channel_text, r->channel_text))
+            return &config->routes[i];
+    return NULL;
+}
+
+static void tell_readers(struct channel *c, void *arg)
+{
+    const struct look *look = arg;
+    const struct route *r = find_follower(look->config, c);
+    uint64_t hint = r == NULL ? 0 : standing_of(look->server, r)->hint;
+
+    if (channel_hint(c) != hint)
+        channel_set_hint(c, hint);
+}
+
+static bool any_is_advised(const struct config *config)
+{
+    for (unsigned i = 0; i < config->route_count; i++)
+        if (follows(&config->routes[i]))
+            return true;
+    return false;
+}
+
+static void look_at_routes(struct server *s, const struct config *config)
+{
+    struct updates *updates = report_updates(s, config);
+    struct advice a;
+
+    for (unsigned i = 0; updates != NULL && i < config->route_count; i++) {
+        const struct route *r = &config->routes[i];
+
+        if (follows(r) &&
+            advise(&a, s, config, r, &updates[i]) == 0)
+            consider(standing_of(s, r), &a);
+    }
+    free(updates);
+}
+
+void advisor_tick(struct server *s)
+{
+    struct look look = {s, s->config};
+
+    if (!any_is_advised(s->config))
+        return;
+    if (s->advisor->seconds++ % LOOK_EVERY == 0)
+        look_at_routes(s, s->config);
+    hub_each(&s->hub, tell_readers, &look);
 }

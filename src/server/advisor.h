@@ -13,12 +13,16 @@ struct server;
  * suits each.  Any thread that holds config. */
 void advisor_write(struct buffer *out, struct server *s,
                    const struct config *config);
-/* A second has passed.  Every few of them the routes that say "auto" are looked
- * at, and the readers of those for which another transport is better now are
- * told.  The main thread. */
+/* A second has passed.  Now and then the routes that say "auto" are looked at,
+ * and the readers of those for which another transport is better now are told.  The main thread. */
 void advisor_tick(struct server *s);
 /* What answers a request to r that leaves the choice open: a kind that needs
  * nothing of the client; KIND_N: nothing is known.  Any thread. */
-enum transport_kind advisor_choice(const struct route *r);
+enum transport_kind advisor_choice(const struct server *s,
+                                   const struct route *r);
+
+/* 0, or -1: no memory.  Before there are workers, and after. */
+int advisor_init(struct server *s);
+void advisor_fini(struct server *s);
 
 #endif

@@ -7,8 +7,8 @@
 
 /* What our transports tell by fields, and what scripts could not see. */
 #define EXPOSED                                                                \
-    "ETag, Last-Modified, Link, Penstock-Event, Penstock-Gap, "               \
-    "Preference-Applied, Retry-After"
+    "ETag, Last-Modified, Link, Penstock-Advice, Penstock-Event, "           \
+    "Penstock-Gap, Preference-Applied, Retry-After"
 /* What clients that are no EventSource send, and a script may not unasked. */
 #define TAKEN                                                                  \
     "Accept, Authorization, Cache-Control, Content-Type, Idempotency-Key, "   \

@@ -13,6 +13,7 @@
 #include "modules.h"
 #include "net/address.h"
 #include "proxy/forward.h"
+#include "server/advisor.h"
 #include "server/apply.h"
 #include "server/cors.h"
 #include "server/multiplex.h"
@@ -123,10 +124,20 @@ static bool asks_for_websocket(const struct http_message *m)
     return headers_list_has(&m->headers, "Upgrade", "websocket");
 }
 
-/* In the order of the contract; KIND_N: none that the route serves. */
+/* From where on it wants messages, or what it has: a poll is what it means. */
+static bool says_place(const struct http_message *m, const struct feed *feed)
+{
+    return feed->cursor.kind != CURSOR_NONE ||
+           headers_get(&m->headers, "If-None-Match").p != NULL ||
+           str_eq(m->method, STR("HEAD"));
+}
+
+/* In the order of the contract; KIND_N: none that the route serves.  advised is
+ * for who leaves it open; KIND_N: nothing is. */
 static enum transport_kind select_transport(const struct http_message *m,
                                             const struct route *r,
-                                            const struct feed *feed)
+                                            const struct feed *feed,
+                                            enum transport_kind advised)
 {
     static const enum transport_kind plain[] = {KIND_POLL, KIND_LONGPOLL,
                                                 KIND_SSE};
@@ -140,6 +151,8 @@ static enum transport_kind select_transport(const struct http_message *m,
         return KIND_N;
     if (feed->waits && route_serves(r, KIND_LONGPOLL))
         return KIND_LONGPOLL;
+    if (advised != KIND_N && !says_place(m, feed))
+        return advised;
     for (int i = 0; i < 3; i++)
         if (route_serves(r, plain[i]))
             return plain[i];
@@ -389,13 +402,16 @@ static void open_transport(struct exchange *x, const struct route *r,
 
 /* How it is answered: a transport's kind, or KIND_N for what reads no channel,
  * or none that the route serves. */
-static enum transport_kind kind_of(const struct http_message *m,
+static enum transport_kind kind_of(const struct exchange *x,
                                    const struct route *r,
                                    const struct feed *feed)
 {
+    const struct http_message *m = x->request;
+
     return is_message(m, r) || asks_for_list(m, r)
                ? KIND_N
-               : select_transport(m, r, feed);
+               : select_transport(m, r, feed,
+                                  advisor_choice(server_part(x)->server, r));
 }
 
 /* A request that is one of many, and not a reader that stays. */
@@ -540,13 +556,13 @@ static void serve_channel(struct exchange *x, const struct route *r,
     if (refuse_method(x, r))
         return;
     read_wait(x->request, &feed);
-    x->kind = (uint8_t)kind_of(x->request, r, &feed);
+    read_cursor(x->request, &feed);
+    x->kind = (uint8_t)kind_of(x, r, &feed);
     exchange_count(x, tally_part_of(r, x->kind));
     if (is_short(x->request, r, x->kind) && refuse_rate(x, r))
         return;
     if (is_message(x->request, r))
         tally_add(x->tally, TALLY_messages_taken, 1);
-    read_cursor(x->request, &feed);
     rc = say_client(r, values, &said, &feed);
     if (rc < 0)
         refuse_channel(x, rc, STR_NONE);

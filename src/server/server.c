@@ -26,6 +26,7 @@
 #include "modules.h"
 #include "net/address.h"
 #include "proxy/backend.h"
+#include "server/advisor.h"
 #include "server/apply.h"
 #include "server/drain.h"
 #include "server/live.h"
@@ -230,7 +231,7 @@ static int server_init(struct server *s, struct config *config)
     s->worker_count = config->workers > 0 ? config->workers : count_cores();
     hub_init(&s->hub, s->worker_count, config->limits.channels, post_to_part,
              s);
-    if (live_init(s) < 0)
+    if (live_init(s) < 0 || advisor_init(s) < 0)
         return -1;
     apply_config(s, config);
     log_info("start", "version=%s workers=%u descriptors=%u connections=%u",
@@ -275,6 +276,7 @@ static void server_fini(struct server *s)
     source_fini();
     presence_fini();
     live_fini(s);
+    advisor_fini(s);
     hub_fini(&s->hub);
     listen_done(s);
     config_unref(&s->next);
@@ -338,6 +340,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     struct server *s = arg;
 
     live_tick(s);
+    advisor_tick(s);
     hub_sweep(&s->hub, clock_now_us(), CHANNEL_IDLE_US);
     give_memory_back(s);
 }

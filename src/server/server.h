@@ -11,6 +11,7 @@
 #include "server/leaving.h"
 #include "server/listen.h"
 
+struct advisor;
 struct throttle;
 
 struct server;
@@ -41,6 +42,7 @@ struct server {
     struct hub hub;
     struct hub own;                 /* live.c's: what we tell of ourselves */
     struct channel *live;           /* in there */
+    struct advisor *advisor;
     struct config *config;          /* a reference; the main thread's */
     struct server_worker *parts;
     struct worker **workers;

@@ -175,7 +175,7 @@ class SseClient(Reader):
             self.gaps += 1
             self.gap = json.loads(data)
             self.gaps_to.append(self.gap.get("to"))
-        elif event == "penstock.stale":
+        elif event in ("penstock.stale", "penstock.advice"):
             self.told.append(json.loads(data))
         elif self.enveloped:
             assert event == "message", event

@@ -163,7 +163,7 @@ static void its_json_can_be_read(void **state)
     root = json_loadb(out.data, out.len, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(root);
     assert_string_equal(json_string_value(json_object_get(root, "verdict")),
-                        model_names[a.verdict]);
+                        tally_transports[a.verdict]);
     prices = json_object_get(root, "prices");
     assert_int_equal(json_object_size(prices), MODEL_TRANSPORTS);
     assert_true(json_is_false(
