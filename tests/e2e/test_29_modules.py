@@ -166,7 +166,7 @@ def test_what_cannot_be_loaded_is_told(tmp_path, build):
         f'modules[0]: "{empty}" is no module: it has no penstock_module']
     assert told(old) == [
         f'modules[0]: "{old}" was made for another penstock (its ABI is 99, '
-        'ours 1); build it again with our headers']
+        f'ours {ABI}); build it again with our headers']
     clash = tmp_path / "clash.c"
     clash.write_text((LIB / "ticker.c").read_text().replace(
         '.name = "ticker"', '.name = "sse"', 1))
