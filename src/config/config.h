@@ -73,6 +73,8 @@ struct route {
 
 /* Whether it lists a transport (enum transport_kind). */
 bool route_serves(const struct route *r, unsigned kind);
+/* Where what r answers by that transport is counted; KIND_N: in another way. */
+tally_id route_tally(const struct route *r, unsigned kind);
 /* Whether clients may POST messages to it. */
 bool route_takes_posts(const struct route *r);
 

@@ -12,6 +12,17 @@ bool route_serves(const struct route *r, unsigned kind)
     return false;
 }
 
+tally_id route_tally(const struct route *r, unsigned kind)
+{
+    _Static_assert((int)KIND_POLL == TALLY_POLL &&
+                       (int)KIND_LONGPOLL == TALLY_LONGPOLL &&
+                       (int)KIND_SSE == TALLY_SSE &&
+                       (int)KIND_WEBSOCKET == TALLY_WEBSOCKET &&
+                       (int)KIND_N == TALLY_OTHER,
+                   "a transport has the same number in both");
+    return r->tally == 0 ? 0 : (tally_id)(r->tally + kind);
+}
+
 bool route_takes_posts(const struct route *r)
 {
     return r->reader.receive != RECEIVE_NOTHING &&

@@ -437,6 +437,14 @@ static void on_data(struct conn *c, char *data, size_t len)
         tally_end(c->tally, TALLY_request_us, began_us, heads - before);
 }
 
+/* Of the next request, whose head is not whole. */
+static bool is_undecided(const struct conn *c)
+{
+    const struct http1 *h = (const struct http1 *)c;
+
+    return !h->exchange.busy && (in_head(h) || input_len(h) > 0);
+}
+
 /* ---- the connection ------------------------------------------------------ */
 
 static void on_eof(struct conn *c)
@@ -526,6 +534,7 @@ static void on_closed(struct conn *c)
 
 static const struct conn_ops connection_ops = {
     .data = on_data,
+    .undecided = is_undecided,
     .eof = on_eof,
     .drained = on_drained,
     .timeout = on_timeout,
@@ -779,7 +788,12 @@ static void h1_set_timer(struct exchange *x, uint64_t delay_ms)
 
 static void h1_set_tally(struct exchange *x, tally_id tally)
 {
-    conn_set_tally(&of_exchange(x)->conn, tally);
+    struct http1 *h = of_exchange(x);
+
+    /* What was put together is what the last one was answered. */
+    if (h->conn.tally != tally)
+        send_output(h);
+    conn_set_tally(&h->conn, tally);
 }
 
 static size_t h1_pending(const struct exchange *x)

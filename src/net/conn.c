@@ -83,6 +83,14 @@ static void free_later(struct note *note)
     free((char *)note - offsetof(struct conn, free_note));
 }
 
+static void count_early(struct conn *c)
+{
+    if (c->lingering)
+        return; /* there is none */
+    tally_add(c->tally, TALLY_received_bytes, c->early_bytes);
+    c->early_bytes = 0;
+}
+
 void conn_close(struct conn *c, bool reset)
 {
     struct worker *w = worker_self();
@@ -92,7 +100,8 @@ void conn_close(struct conn *c, bool reset)
         return;
     c->dead = true;
     c->reading = c->writing = false;
-    tally_move(c->tally, 0); /* what was just read still counts there */
+    count_early(c);
+    tally_move(c->tally, 0);
     worker_timer_clear(w, &c->timer);
     if (reset)
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
@@ -123,6 +132,7 @@ void conn_linger(struct conn *c)
 {
     if (c->dead || c->lingering)
         return;
+    count_early(c);
     c->lingering = true;
     await_flush(c);
     if (conn_pending(c) == 0)
@@ -237,6 +247,7 @@ void conn_set_tally(struct conn *c, tally_id tally)
         return;
     tally_move(c->tally, tally);
     c->tally = tally;
+    count_early(c);
 }
 
 void conn_read(struct conn *c, bool on)
@@ -364,6 +375,18 @@ static void on_eof(struct conn *c)
         conn_close(c, false);
 }
 
+static void deliver(struct conn *c, char *data, size_t len)
+{
+    if (c->lingering) {
+        tally_add(c->tally, TALLY_received_bytes, len);
+        return;
+    }
+    c->early_bytes += (uint32_t)len;
+    c->ops->data(c, data, len);
+    if (c->dead || c->ops->undecided == NULL || !c->ops->undecided(c))
+        count_early(c);
+}
+
 /* One recv.  Whether it filled the scratch, or something else is sure to come:
  * then it is to be asked again. */
 static bool read_some(struct conn *c, bool ending)
@@ -372,10 +395,7 @@ static bool read_some(struct conn *c, bool ending)
     ssize_t n = recv(c->fd, scratch, WORKER_SCRATCH, 0);
 
     if (n > 0) {
-        if (!c->lingering)
-            c->ops->data(c, scratch, (size_t)n);
-        /* Only now is it known what they were about. */
-        tally_add(c->tally, TALLY_received_bytes, (uint64_t)n);
+        deliver(c, scratch, (size_t)n);
         return n == WORKER_SCRATCH || ending;
     }
     if (n < 0 && errno == EINTR)

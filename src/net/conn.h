@@ -26,6 +26,9 @@ struct evbuffer;
 struct conn_ops {
     /* Octets came; data is the worker's scratch, writable, borrowed. */
     void (*data)(struct conn *c, char *data, size_t len);
+    /* What came last does not yet say what it is about: it is counted when
+     * conn_set_tally() says that.  May be NULL: it always does. */
+    bool (*undecided)(const struct conn *c);
     /* The peer sends no more.  Reading has stopped. */
     void (*eof)(struct conn *c);
     /* All that was kept has been sent, or an outgoing connection stands. */
@@ -52,7 +55,10 @@ struct conn {
     struct evbuffer *out;      /* NULL when nothing is kept */
     int fd;
     uint32_t peer4;            /* its address of version 4, once asked for */
-    uint32_t unacked_seen;     /* while lingering: when the timer was set */
+    union {
+        uint32_t early_bytes;  /* read and not counted yet: ops->undecided */
+        uint32_t unacked_seen; /* while lingering: when the timer was set */
+    };
     tally_id tally;            /* where its octets are counted: conn_set_tally() */
     uint8_t error;             /* of a write; what can be read still is */
     bool reading : 1;          /* the owner wants what comes */
@@ -100,7 +106,8 @@ size_t conn_pending(const struct conn *c);
 size_t conn_unacked(const struct conn *c);
 
 /* What c is about from now on, until it closes: octets both ways are counted
- * there, those of the current read included.  0: nothing. */
+ * there, and so is what has been read and was not counted yet, such as all of
+ * the current read.  0: nothing. */
 void conn_set_tally(struct conn *c, tally_id tally);
 
 /* Starts or stops reading (backpressure). */

@@ -94,6 +94,7 @@ bool cors_begin(struct exchange *x, const struct route *r)
 {
     struct str origin = headers_get_only(&x->request->headers, "Origin");
     struct str allowed;
+    int rc;
 
     if (r->cors.origins == NULL)
         return false;
@@ -101,10 +102,12 @@ bool cors_begin(struct exchange *x, const struct route *r)
         allowed = STR("*");
     else
         allowed = is_allowed(&r->cors, origin) ? origin : STR_NONE;
-    if (add_fields(x, &r->cors, allowed) < 0)
-        exchange_problem(x, 503, NULL, "out of memory: try again later");
-    else if (!is_preflight(x))
+    rc = add_fields(x, &r->cors, allowed);
+    if (rc == 0 && !is_preflight(x))
         return false;
+    exchange_count(x, route_tally(r, KIND_N));
+    if (rc < 0)
+        exchange_problem(x, 503, NULL, "out of memory: try again later");
     else if (allowed.p == NULL)
         exchange_problem(x, 403, NULL,
                          "pages of this origin may not read here: name it in "

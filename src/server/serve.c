@@ -226,18 +226,6 @@ static bool refuse_rate(struct exchange *x, const struct route *r)
     return true;
 }
 
-/* Where what r answers in this way is counted. */
-static tally_id tally_part_of(const struct route *r, unsigned kind)
-{
-    _Static_assert((int)KIND_POLL == TALLY_POLL &&
-                       (int)KIND_LONGPOLL == TALLY_LONGPOLL &&
-                       (int)KIND_SSE == TALLY_SSE &&
-                       (int)KIND_WEBSOCKET == TALLY_WEBSOCKET &&
-                       (int)KIND_N == TALLY_OTHER,
-                   "a transport has the same number in both");
-    return r->tally == 0 ? 0 : (tally_id)(r->tally + kind);
-}
-
 /* ---- a channel --------------------------------------------------------------- */
 
 /* Last-Event-ID wins over ?since=. */
@@ -308,6 +296,7 @@ static bool refuse_method(struct exchange *x, const struct route *r)
     if (str_eq(m->method, STR("GET")) || x->is_head || asks_for_websocket(m) ||
         is_message(m, r))
         return false;
+    exchange_count(x, route_tally(r, KIND_N));
     answer_init(&a);
     answer_add(&a, "Allow", takes ? STR("GET, HEAD, POST, OPTIONS")
                                   : STR("GET, HEAD, OPTIONS"));
@@ -558,7 +547,7 @@ static void serve_channel(struct exchange *x, const struct route *r,
     read_wait(x->request, &feed);
     read_cursor(x->request, &feed);
     x->kind = (uint8_t)kind_of(x, r, &feed);
-    exchange_count(x, tally_part_of(r, x->kind));
+    exchange_count(x, route_tally(r, x->kind));
     if (is_short(x->request, r, x->kind) && refuse_rate(x, r))
         return;
     if (is_message(x->request, r))
@@ -584,6 +573,7 @@ void serve_client(struct exchange *x)
 
     x->snapshot = snapshot_ref(&config->snapshot);
     if (config_route_ambiguous(config, m->authority, m->path)) {
+        exchange_count(x, 0);
         exchange_problem(x, 400, NULL,
                          "written in its normal form, this path is another "
                          "route's");
@@ -591,10 +581,12 @@ void serve_client(struct exchange *x)
     }
     r = config_route(config, m->authority, m->path, &values);
     if (script_wanted(config, m, r)) {
+        exchange_count(x, 0);
         script_serve(x);
         return;
     }
     if (r == NULL) {
+        exchange_count(x, 0);
         exchange_problem(x, 404, NULL, "no route serves this path");
         return;
     }
@@ -606,7 +598,7 @@ void serve_client(struct exchange *x)
         serve_channel(x, r, &values);
         return;
     }
-    exchange_count(x, tally_part_of(r, KIND_N));
+    exchange_count(x, route_tally(r, KIND_N));
     if (!refuse_rate(x, r))
         forward_exchange(x, r->proxy);
 }

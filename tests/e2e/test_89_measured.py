@@ -152,6 +152,62 @@ def test_counts_outlive_a_reload(penstock):
         assert p.measured("/news", "sse")["readers"] == 1
 
 
+def octets(p, path, part):
+    done = p.measured(path, part) or {"bytes_in": 0, "bytes_out": 0}
+    return done["bytes_in"], done["bytes_out"]
+
+
+def test_a_head_that_comes_in_pieces_is_counted_whole(penstock):
+    p = penstock(news())
+    request = "GET /news HTTP/1.1\r\nHost: x\r\n\r\n"
+    with p.client() as c:
+        for n in 1, 2:
+            c.send(request, dribble=True)
+            assert c.response().status == 204
+            assert octets(p, "/news", "poll")[0] == n * len(request)
+
+
+def test_a_connection_that_goes_elsewhere_is_counted_there(penstock):
+    p = penstock({"routes": [
+        {"path": path, "source": "publish", "transports": ALL, "cors": "*"}
+        for path in ("/a", "/b")]})
+    p.publish("a", "a" * 1000)
+    preflight = {"Origin": "http://x.example",
+                 "Access-Control-Request-Method": "GET"}
+    with p.client() as c:
+        assert c.get("/a").status == 200
+        whole = len(c.stream.received)
+        once = p.wait_for(lambda: (n := octets(p, "/a", "poll"))[1] == whole
+                          and n)
+        assert c.request("DELETE", "/b").status == 405
+        assert c.request("OPTIONS", "/b", preflight).status == 204
+        assert c.get("/nowhere").status == 404
+        assert p.measured("/a", "poll")["readers"] == 0
+        assert octets(p, "/a", "poll") == once
+        other = p.measured("/b", "other")
+        assert (other["requests"], other["readers"]) == (2, 0)
+
+
+def test_answers_that_go_out_together_are_counted_apart(penstock):
+    p = penstock({"routes": [
+        {"path": path, "source": "publish", "transports": ALL}
+        for path in ("/a", "/b")]})
+    p.publish("a", "a" * 1000)
+    p.publish("b", "b")
+    alone = {}
+    for x in "ab":
+        with p.client() as c:
+            c.get(f"/{x}")
+            alone[x] = len(c.stream.received)
+    with p.client() as c:
+        c.send("".join(f"GET /{x} HTTP/1.1\r\nHost: x\r\n\r\n"
+                       for x in "aabba"))
+        for x in "aabba":
+            assert c.response().text[0] == x
+    p.wait_for(lambda: octets(p, "/a", "poll")[1] == 4 * alone["a"])
+    assert octets(p, "/b", "poll")[1] == 3 * alone["b"]
+
+
 # --- update frequency --------------------------------------------------------
 
 def test_a_routes_updates_are_those_of_its_channels(penstock):
