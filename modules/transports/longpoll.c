@@ -75,8 +75,8 @@ static bool is_alike(const struct waiter *w, const struct reading *reading,
 }
 
 /* Gives him the answer that another one got who waited at the same place; he
- * is freed then.  Returns how many messages it has; 0: there is none, and *like says who else might get his;
- * its count is 0 where that is nobody. */
+ * is freed then.  Returns how many messages it has; 0: there is none, and *like
+ * says who else might get his; its count is 0 where that is nobody. */
 static unsigned answer_alike(struct waiter *w, struct likeness *like)
 {
     struct exchange *x = w->x;
@@ -90,9 +90,9 @@ static unsigned answer_alike(struct waiter *w, struct likeness *like)
     if (is_alike(w, &reading, like))
         found = alike_find(x, like, sizeof(*like));
     if (found != NULL)
-        feed_delivered(x->tally, reading.messages, reading.count,
-                       clock_now_us());
+        feed_delivered(x, reading.messages, reading.count, clock_now_us());
     w->gap |= reading.missed > 0; /* the cursor has been moved past it */
+    tally_add(x->tally, TALLY_messages_skipped, reading.missed);
     reading_done(&reading);
     if (found == NULL)
         return 0;
@@ -112,7 +112,7 @@ static unsigned answer_batch(struct waiter *w, const struct likeness *like)
     unsigned empty = w->conditional ? 304 : 204;
     bool packs = w->packs;
 
-    batch_take(&b, x->tally, &w->reader, w->settings, w->gap);
+    batch_take(&b, x, &w->reader, w->settings, w->gap);
     answer_init(&a);
     add_fields(&a, w, applied, hint);
     if (b.count == 0)
@@ -242,6 +242,8 @@ static void open_longpoll(struct exchange *x, const struct feed *feed)
     x->handler = w;
     x->ops = &waiter_exchange;
     w->gap = rc > 0;
+    if (w->gap)
+        tally_add(x->tally, TALLY_messages_skipped, gap.missed);
     if (w->gap || wait_ms == 0 || x->is_head || !reader_dry(&w->reader))
         answer(w);
     else

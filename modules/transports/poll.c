@@ -106,7 +106,9 @@ static void respond_data(struct exchange *x, struct answer_headers *a,
         answer_add(a, "Content-Encoding", STR("gzip"));
     if (!str_eq(m->type, STR("message")))
         answer_add(a, "Penstock-Event", m->type);
-    feed_delivered(x->tally, &m, 1, clock_now_us());
+    if (x->is_head)
+        tally_add(x->tally, TALLY_empty_answers, 1);
+    feed_delivered(x, &m, 1, clock_now_us());
     exchange_respond(x, 200, &a->headers, data.p, data.n);
 }
 
@@ -152,7 +154,8 @@ static void answer_newest(struct exchange *x, const struct feed *feed,
         respond_empty(x, 304, &a);
         return;
     }
-    tally_add(x->tally, TALLY_messages_merged, merged(feed, m));
+    if (!x->is_head)
+        tally_add(x->tally, TALLY_messages_merged, merged(feed, m));
     respond_data(x, &a, m, feed, packed);
 }
 
@@ -205,15 +208,17 @@ static void answer_batch(struct exchange *x, const struct feed *feed,
 {
     const struct cursor now = {.kind = CURSOR_NOW};
     struct reader r = {0};
-    struct gap unused;
+    struct gap gap;
     struct batch b;
-    int rc = feed_join(&r, &poll_reader, feed, cursor, now, &unused);
+    int rc = feed_join(&r, &poll_reader, feed, cursor, now, &gap);
 
     if (rc < 0) {
         feed_refuse(x, rc);
         return;
     }
-    batch_take(&b, x->tally, &r, feed->reader,
+    if (rc > 0)
+        tally_add(x->tally, TALLY_messages_skipped, gap.missed);
+    batch_take(&b, x, &r, feed->reader,
                rc > 0 || feed->cursor.kind == CURSOR_ALIEN);
     reader_leave(&r);
     if (b.body.failed)

@@ -285,7 +285,7 @@ static void subscribe(struct session *s, const struct command *c)
     command_subscribed(&text, str_of(sub.name), str_of(sub.id));
     say(s, &text);
     if (rc > 0) {
-        tally_add(f->x->tally, TALLY_gaps, 1);
+        feed_gap(f->x, &sub.gap);
         tell_gap(f, &sub.gap);
     }
 }

@@ -39,7 +39,7 @@ static unsigned fill(struct filling *f, const struct reading *reading)
     return n;
 }
 
-void batch_take(struct batch *b, tally_id tally, struct reader *r,
+void batch_take(struct batch *b, const struct exchange *x, struct reader *r,
                 const struct reader_settings *settings, bool gap)
 {
     struct buffer elements = {0};
@@ -57,8 +57,8 @@ void batch_take(struct batch *b, tally_id tally, struct reader *r,
         reader_read(r, &reading);
         f.gap |= reading.missed > 0;
         n = fill(&f, &reading);
-        feed_delivered(tally, reading.messages, n, now_us);
-        tally_add(tally, TALLY_messages_skipped, reading.missed);
+        feed_delivered(x, reading.messages, n, now_us);
+        tally_add(x->tally, TALLY_messages_skipped, reading.missed);
         reader_advance(r, &reading, n);
         b->full = n < reading.count;
         more = n > 0 && !b->full;
@@ -72,9 +72,9 @@ void batch_take(struct batch *b, tally_id tally, struct reader *r,
     envelope_batch_tail(&b->body, str_of(b->id));
     b->body.failed |= elements.failed;
     buffer_fini(&elements);
-    if (b->count == 0)
-        tally_add(tally, TALLY_empty_answers, 1);
-    tally_add(tally, TALLY_gaps, b->gap);
+    if (b->count == 0 || x->is_head)
+        tally_add(x->tally, TALLY_empty_answers, 1);
+    tally_add(x->tally, TALLY_gaps, b->gap);
 }
 
 void batch_fields(struct answer_headers *a, struct batch_fields *scratch,

@@ -17,8 +17,8 @@ struct batch {
 /* Takes what there is at r's cursor, within the route's batch bounds (at least
  * one message), and advances it.  gap: messages before these are known to be
  * missing; the batch says so, also when the history moves on meanwhile.  What
- * it has is counted in tally. */
-void batch_take(struct batch *b, tally_id tally, struct reader *r,
+ * it has is counted as x's answer. */
+void batch_take(struct batch *b, const struct exchange *x, struct reader *r,
                 const struct reader_settings *settings, bool gap);
 
 /* The fields of an answer that goes on from id: ETag, Link, Penstock-Gap.

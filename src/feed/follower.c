@@ -66,9 +66,18 @@ static void depart(struct follower *f, const char *reason)
     f->member = NULL;
 }
 
+/* Until now; active_us, which says since when, is about to be changed. */
+static void count_blocked(struct follower *f)
+{
+    if (f->reader.blocked)
+        tally_add(f->x->tally, TALLY_blocked_us,
+                  clock_now_us() - f->active_us);
+}
+
 void follower_end(struct follower *f)
 {
     depart(f, "gone");
+    count_blocked(f);
     reader_leave(&f->reader);
     message_unref(&f->partial);
     if (f->control != NULL)
@@ -193,7 +202,7 @@ int follower_join(struct follower *f, const struct feed *feed,
                        feed_start(feed->reader), gap);
 
     if (rc > 0)
-        tally_add(f->x->tally, TALLY_gaps, 1);
+        feed_gap(f->x, gap);
     if (rc < 0)
         return rc;
     f->visit = visit_begin(f->x, feed, f->ops->name);
@@ -236,6 +245,7 @@ void follower_run(struct follower *f)
 
 void follower_touch(struct follower *f)
 {
+    count_blocked(f);
     f->active_us = clock_now_us();
 }
 
@@ -281,12 +291,18 @@ static void parcel_add(struct parcel *p, struct str s)
     p->total += s.n;
 }
 
-/* Empty for what the reader is not to get: its own words. */
+/* What the reader is not to get. */
+static bool is_own_word(const struct follower *f, const struct message *m)
+{
+    return f->number != 0 && m->sender == f->number;
+}
+
+/* Empty for its own words. */
 static struct str wire_of(const struct follower *f, struct message *m)
 {
     const struct wire *w;
 
-    if (f->number != 0 && m->sender == f->number)
+    if (is_own_word(f, m))
         return STR("");
     w = message_wire_packed(m, f->format, &f->settings->compress);
     return w == NULL ? STR_NONE : wire_str(w, exchange_framed(f->x));
@@ -370,7 +386,25 @@ static unsigned account_all(struct follower *f, const struct reading *reading,
     return reading->count;
 }
 
-/* Moves the cursor; returns past how many messages. */
+/* Counts those of the first n messages that are a delivery; how many these are. */
+static unsigned count_delivered(const struct follower *f,
+                                const struct reading *reading, unsigned n)
+{
+    unsigned first = 0, own = 0;
+
+    for (unsigned i = 0; f->number != 0 && i < n; i++) {
+        if (!is_own_word(f, reading->messages[i]))
+            continue;
+        feed_delivered(f->x, reading->messages + first, i - first,
+                       f->active_us);
+        first = i + 1;
+        own++;
+    }
+    feed_delivered(f->x, reading->messages + first, n - first, f->active_us);
+    return n - own;
+}
+
+/* Moves the cursor; returns how many messages it delivered. */
 static unsigned move_on(struct follower *f, const struct reading *reading,
                         size_t sent, size_t total)
 {
@@ -378,8 +412,7 @@ static unsigned move_on(struct follower *f, const struct reading *reading,
                                : account(f, reading, sent);
 
     reader_advance(&f->reader, reading, n);
-    feed_delivered(f->x->tally, reading->messages, n, f->active_us);
-    return n;
+    return count_delivered(f, reading, n);
 }
 
 /* Most readers get what is new in the same octets: those who have had all that
@@ -437,7 +470,7 @@ static bool is_merging(const struct follower *f)
 static bool tell_gap(struct follower *f, const struct gap *gap)
 {
     if (f->settings->lag == LAG_SKIP && f->ops->gap(f, gap)) {
-        tally_add(f->x->tally, TALLY_gaps, 1);
+        feed_gap(f->x, gap);
         return true;
     }
     meter_add(METER_readers_cut, 1);
@@ -466,7 +499,6 @@ static bool look(struct follower *f, struct reading *reading)
         tally_add(f->x->tally, TALLY_messages_merged, reading->missed);
         return true;
     }
-    tally_add(f->x->tally, TALLY_messages_skipped, reading->missed);
     return tell_gap(f, &reading->gap);
 }
 
@@ -629,8 +661,7 @@ void follower_on_drained(struct exchange *x)
 {
     struct follower *f = x->handler;
 
-    if (f->reader.blocked)
-        tally_add(x->tally, TALLY_blocked_us, clock_now_us() - f->active_us);
+    count_blocked(f);
     f->reader.blocked = false;
     if (f->ended || f->partial != NULL || f->control != NULL)
         follower_pump(f);

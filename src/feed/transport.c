@@ -98,16 +98,22 @@ static void note_ages(struct histogram *h, struct message *const *messages,
     note_ages(h, messages + n / 2, n - n / 2, now_us);
 }
 
-void feed_delivered(tally_id tally, struct message *const *messages,
+void feed_delivered(const struct exchange *x, struct message *const *messages,
                     unsigned n, uint64_t now_us)
 {
     struct tally *t;
 
-    if (n == 0 || !TALLY_ON)
+    if (n == 0 || x->is_head || !TALLY_ON)
         return;
-    t = tally_of(tally);
+    t = tally_of(x->tally);
     histogram_raise(&t->counts[TALLY_messages_delivered], n);
     note_ages(&t->age_us, messages, n, now_us);
+}
+
+void feed_gap(const struct exchange *x, const struct gap *gap)
+{
+    tally_add(x->tally, TALLY_gaps, 1);
+    tally_add(x->tally, TALLY_messages_skipped, gap->missed);
 }
 
 static feed_find_fn *find_channel;

@@ -97,9 +97,11 @@ struct channel *feed_stale(const struct feed *feed);
 /* Adds Warning (RFC 7234 5.5.1, which caches and people still read), and Age,
  * of a channel whose source is down; NULL: adds nothing. */
 void feed_add_stale(struct answer_headers *a, struct channel *c, char age[24]);
-/* The first n of these messages have gone out, as the answer that is counted
- * there: so many, and how old each of them was. */
-void feed_delivered(tally_id tally, struct message *const *messages,
+/* Counts a gap mark for x's client, and the messages that it is about. */
+void feed_gap(const struct exchange *x, const struct gap *gap);
+/* The first n of these messages have gone out as x's answer: so many, and how
+ * old each of them was.  None where that is to HEAD. */
+void feed_delivered(const struct exchange *x, struct message *const *messages,
                     unsigned n, uint64_t now_us);
 /* Answers for a join that failed with this error. */
 void feed_refuse(struct exchange *x, int error);

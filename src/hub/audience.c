@@ -172,8 +172,12 @@ static bool take_place(const struct history *h, struct reader *r,
     if (whole)
         return true;
     gap->from[0] = '\0';
-    if (cursor.kind == CURSOR_ID)
+    gap->missed = 0;
+    if (cursor.kind == CURSOR_ID) {
         id_format(gap->from, cursor.epoch, cursor.seq);
+        if (cursor.epoch == h->epoch && cursor.seq < r->next_seq)
+            gap->missed = r->next_seq - cursor.seq - 1;
+    }
     id_format(gap->to, h->epoch, r->next_seq);
     return false;
 }
@@ -303,6 +307,7 @@ static void skip_gap(const struct history *h, struct reader *r,
     reading->missed = first - r->next_seq;
     id_format(reading->gap.from, h->epoch, r->next_seq - 1);
     id_format(reading->gap.to, h->epoch, first);
+    reading->gap.missed = reading->missed;
     r->next_seq = first;
 }
 

@@ -44,6 +44,7 @@ struct reader {
 struct gap {
     char from[ID_MAX]; /* where it was; empty where that was not an id of ours */
     char to[ID_MAX];   /* the id that it goes on from */
+    uint64_t missed;   /* how many messages that is; 0: that is not known */
 };
 
 #define READING_MAX 64 /* messages that one reading carries: an iovec's worth */

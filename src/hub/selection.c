@@ -227,6 +227,7 @@ static void name_gap(struct selection *s, struct reading *reading)
 
     id_format(reading->gap.from, s->order->epoch, s->position);
     id_format(reading->gap.to, s->order->epoch, to);
+    reading->gap.missed = reading->missed;
     move_on(s, to - 1);
 }
 
@@ -348,6 +349,7 @@ static int join_member(struct selection *s, struct member *m,
         return rc;
     m->of = s;
     peek(m, s->looked, &since_then);
+    gap->missed = since_then.missed + (rc > 0 ? gap->missed : 0);
     if (since_then.missed > 0)
         rc = 1;
     m->lost = rc > 0;
@@ -426,6 +428,7 @@ int selection_join(struct reader *r, const struct reader_ops *ops,
 {
     struct selection *s = selection_new(r, ops, order);
     struct cursor asked = {.kind = CURSOR_NONE};
+    uint64_t missed = 0;
     int lost = 0;
 
     if (s == NULL)
@@ -439,8 +442,10 @@ int selection_join(struct reader *r, const struct reader_ops *ops,
         }
         if (rc > 0 && lost == 0)
             asked = choices[i].cursor;
+        missed += gap->missed;
         lost |= rc;
     }
+    gap->missed = missed;
     s->position = place_of_all(s);
     if (lost)
         tell_gap(s, asked, s->position, gap);

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 import raw
-from clients import TRANSPORTS, SseClient, reader
+from clients import TRANSPORTS, SseClient, WsClient, reader
 from relay import CountingRelay
 
 DOC = Path(__file__).parents[2] / "doc"
@@ -206,6 +206,64 @@ def test_answers_that_go_out_together_are_counted_apart(penstock):
             assert c.response().text[0] == x
     p.wait_for(lambda: octets(p, "/a", "poll")[1] == 4 * alone["a"])
     assert octets(p, "/b", "poll")[1] == 3 * alone["b"]
+
+
+@pytest.mark.parametrize("query, transport", [
+    ("", "poll"), ("?since=oldest", "poll"), ("?since=oldest&wait=0",
+                                              "longpoll")])
+def test_head_brings_no_message(penstock, query, transport):
+    p = penstock(news())
+    p.publish("news", "one")
+    assert p.request("HEAD", f"/news{query}").status == 200
+    done = p.measured("/news", transport)
+    assert (done["requests"], done["empty"]) == (1, 1)
+    assert (done["delivered"], done["age_ms"]["count"]) == (0, 0)
+
+
+def test_ones_own_words_are_no_delivery(penstock):
+    p = penstock(news(receive="channel", echo=False))
+    with WsClient(p, "/news").connect() as speaker, \
+            WsClient(p, "/news").connect() as listener:
+        for n in range(5):
+            speaker.send(f"said {n}")
+        listener.read(5)
+        p.publish("news", "to both")
+        listener.read(1)
+        speaker.read(1)
+        done = p.measured("/news", "websocket")
+    assert (done["delivered"], done["age_ms"]["count"]) == (7, 7)
+
+
+@every_transport
+def test_a_gap_says_how_many_were_skipped(penstock, transport):
+    p = penstock(news(history={"messages": 2}))
+    first = p.publish("news", "1")
+    for n in range(2, 8):
+        p.publish("news", str(n))
+    with reader(transport, p, "/news").connect(first) as r:
+        r.read(2)
+        assert r.gaps == 1
+        done = p.measured("/news", transport)
+    assert (done["gaps"], done["skipped"], done["delivered"]) == (1, 4, 2)
+
+
+def test_the_time_that_a_socket_was_full_is_counted_to_its_end(penstock):
+    p = penstock(news(lag="skip"))
+    c = raw.Client(p.port, rcvbuf=4096)
+    c.send_request("GET", "/news", {"Accept": "text/event-stream"})
+    c.head()
+
+    def uptime_s():
+        return p.admin("GET", "/routes").json()["uptime_s"]
+
+    while p.measured("/news", "sse")["delivered"] == \
+            p.metric("messages_published_total"):
+        p.publish("news", "x" * 60000)
+    full = uptime_s()
+    p.wait_for(lambda: uptime_s() > full + 0.5)
+    c.rst()
+    p.wait_for(lambda: p.measured("/news", "sse")["readers"] == 0)
+    assert 0.5 < p.measured("/news", "sse")["blocked_s"] < uptime_s()
 
 
 # --- update frequency --------------------------------------------------------

@@ -9,6 +9,7 @@
 /* cmocka's state: a world whose channel "news" holds messages 3..10. */
 static struct channel *news;
 static struct reader_settings settings;
+static const struct exchange get; /* not counted */
 
 static int setup(void **state)
 {
@@ -36,7 +37,7 @@ static struct cursor id_of(uint64_t seq)
 /* What a reader with this cursor gets; its body is terminated. */
 static void take_more(struct batch *t, struct witness *r, bool gap)
 {
-    batch_take(t, 0, &r->reader, &settings, gap);
+    batch_take(t, &get, &r->reader, &settings, gap);
     buffer_append(&t->body, "", 1);
 }
 
@@ -219,7 +220,7 @@ static void without_memory_the_body_has_failed(void **state)
 
         witness_join(&r, news, id_of(5));
         memory_fails_at(nth);
-        batch_take(&t, 0, &r.reader, &settings, false);
+        batch_take(&t, &get, &r.reader, &settings, false);
         reader_leave(&r.reader);
         if (!memory_ran_out()) {
             assert_false(t.body.failed);

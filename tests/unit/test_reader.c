@@ -145,7 +145,22 @@ static void a_gap_says_from_where_to_where(void **state)
     assert_int_equal(witness_join(&r, news, id_of(1)), 1);
     assert_string_equal(r.gap.from, from);
     assert_string_equal(r.gap.to, to);
+    assert_int_equal(r.gap.missed, 1);
     reader_leave(&r.reader);
+}
+
+static void of_a_gap_to_another_history_nobody_knows_the_size(void **state)
+{
+    struct cursor elsewhere[] = {id_of(11), id_of(5)};
+    struct witness r = {0};
+
+    elsewhere[1].epoch ^= 1;
+    for (int i = 0; i < 2; i++) {
+        r.gap.missed = 77;
+        assert_int_equal(witness_join(&r, news, elsewhere[i]), 1);
+        assert_int_equal(r.gap.missed, 0);
+        reader_leave(&r.reader);
+    }
 }
 
 static void the_gap_of_an_alien_cursor_has_no_from(void **state)
@@ -255,6 +270,7 @@ static void a_reader_left_behind_is_told_of_the_gap(void **state)
     id_format(to, news->history.epoch, 9);
     witness_read(&r);
     assert_int_equal(r.missed, 3);
+    assert_int_equal(r.gap.missed, 3);
     assert_string_equal(r.gap.from, from);
     assert_string_equal(r.gap.to, to);
     assert_int_equal(r.seen[0], 9);
@@ -783,6 +799,7 @@ int main(void)
         CASE(an_id_of_another_epoch_is_a_gap),
         CASE(an_alien_cursor_is_a_gap_and_the_fallback),
         CASE(a_gap_says_from_where_to_where),
+        CASE(of_a_gap_to_another_history_nobody_knows_the_size),
         CASE(the_gap_of_an_alien_cursor_has_no_from),
         CASE(joining_looks_at_ages),
         CASE(a_deleted_channel_takes_no_reader),

@@ -376,6 +376,7 @@ static void a_reader_that_lags_is_told_what_it_missed(void **state)
     s.reader.blocked = false;
     story_read(&s);
     assert_int_equal(s.missed, 3);
+    assert_int_equal(s.gap.missed, 3);
     assert_story(&s, "a1 b4 b5 b6 b7 b8 b9 b10 b11");
     reader_leave(&s.reader);
 }
