@@ -6,6 +6,8 @@
 #include "hub/message.h"
 
 #define GAPS_LEAST 8 /* before anything is said of how regular it is */
+/* Shorter than this, what has been seen says nothing of a rate. */
+#define SEEN_LEAST_US UINT64_C(1000000)
 
 const char *const frequency_windows[WINDOW_N] = {"minute", "hour", "day"};
 
@@ -58,14 +60,16 @@ static void note_gap(struct frequency *f, uint64_t us)
 
 void frequency_note(struct frequency *f, const struct message *m)
 {
-    uint64_t now_us = m->born_us;
+    /* Threads that publish at once append in another order than they were
+     * given their messages. */
+    uint64_t now_us = m->born_us > f->last_us ? m->born_us : f->last_us;
 
     if (m->aside || !TALLY_ON)
         return;
     if (f->messages == 0)
         f->first_us = now_us;
     else
-        note_gap(f, now_us > f->last_us ? now_us - f->last_us : 0);
+        note_gap(f, now_us - f->last_us);
     f->last_us = now_us;
     f->messages++;
     f->binary += m->kind == ENVELOPE_BINARY;
@@ -83,19 +87,25 @@ double frequency_per_s(const struct frequency *f, enum frequency_window w,
                        uint64_t now_us)
 {
     struct frequency at = *f;
-    uint64_t length = lengths_us[w], since = now_us % length, known;
+    uint64_t length = lengths_us[w], since, known;
     double n;
 
+    if (now_us < f->last_us) /* it was taken before that one came */
+        now_us = f->last_us;
+    since = now_us % length;
     if (f->messages == 0 || now_us <= f->first_us)
         return 0;
     turn(&at, w, now_us / length);
     known = now_us - f->first_us;
-    n = at.windows[w].now +
-        at.windows[w].before * (double)(length - since) / (double)length;
+    n = (double)at.windows[w].now +
+        (double)at.windows[w].before * (double)(length - since) /
+            (double)length;
     /* All there has been, if the window began before that; but the first one,
      * which the watch began with, says nothing of how often they come. */
     if (known <= length)
-        n = at.windows[w].now + at.windows[w].before - 1.0;
+        n = (double)(at.windows[w].now + at.windows[w].before) - 1;
+    if (known < SEEN_LEAST_US)
+        known = SEEN_LEAST_US;
     return n * 1e6 / (double)(known < length ? known : length);
 }
 
@@ -104,7 +114,7 @@ size_t frequency_bytes(const struct frequency *f, double p)
     double seen = 0, wanted = p / 100 * (double)f->messages;
 
     for (unsigned i = 0; i < FREQUENCY_SIZES; i++) {
-        seen += f->sizes[i];
+        seen += (double)f->sizes[i];
         if (seen > 0 && seen >= wanted)
             return bucket_bytes(i) < f->bytes_max ? bucket_bytes(i)
                                                   : f->bytes_max;

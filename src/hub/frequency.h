@@ -25,15 +25,15 @@ struct frequency {
     double gap_s, gap_s2;         /* those and their squares, summed */
     struct {
         uint64_t number;          /* of the one that runs: now / its length */
-        uint32_t before, now;     /* messages in the last one, in this one */
+        uint64_t before, now;     /* messages in the last one, in this one */
     } windows[WINDOW_N];
-    uint32_t sizes[FREQUENCY_SIZES];
+    uint64_t sizes[FREQUENCY_SIZES];
 };
 
 /* m has been appended. */
 void frequency_note(struct frequency *f, const struct message *m);
 /* Messages a second over the last minute, hour or day, or since the first one
- * if that is less: the part of the window before that lies in it, as if spread
+ * if that is less, but over a second at the least: the part of the window before that lies in it, as if spread
  * evenly, and the one that runs. */
 double frequency_per_s(const struct frequency *f, enum frequency_window w,
                        uint64_t now_us);

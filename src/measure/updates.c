@@ -54,7 +54,9 @@ void updates_write(struct buffer *out, const struct updates *u,
         buffer_printf(out, ",\"binary\":%llu", (unsigned long long)f->binary);
         write_burstiness(out, f);
         buffer_printf(out, ",\"seconds\":%.1f",
-                      (double)(now_us - f->first_us) / 1e6);
+                      now_us > f->first_us
+                          ? (double)(now_us - f->first_us) / 1e6
+                          : 0);
     }
     buffer_append_byte(out, '}');
 }

@@ -76,6 +76,61 @@ static void silence_wears_off(void **state)
     about(frequency_per_s(&f, WINDOW_HOUR, now + 540 * SECOND), 1, 0.02);
 }
 
+/* Threads that publish at once append in another order than they were given
+ * their messages; and whoever looks has taken the time before. */
+static void a_message_from_before_the_newest_takes_nothing_away(void **state)
+{
+    uint64_t now = START - 60 * SECOND; /* START begins a window of each */
+
+    for (int i = 0; i < 60; i++, now += SECOND)
+        note(now, 10);
+    note(START + 1, 10);
+    note(START - 1, 10);
+    note(START + 2, 10);
+    assert_int_equal(f.messages, 63);
+    assert_int_equal(f.last_us, START + 2);
+    for (int w = 0; w < WINDOW_N; w++)
+        about(frequency_per_s(&f, (enum frequency_window)w, START + 3), 1,
+              0.05);
+}
+
+static void a_look_from_before_the_newest_sees_it(void **state)
+{
+    note(START - 10 * SECOND, 10);
+    note(START + 1, 10);
+    for (int w = 0; w < WINDOW_N; w++)
+        about(frequency_per_s(&f, (enum frequency_window)w, START - 1), 0.1,
+              0.01);
+}
+
+/* Two that come together do not mean thousands a second. */
+static void a_burst_is_spread_over_a_second(void **state)
+{
+    for (int i = 0; i < 11; i++)
+        note(START + (uint64_t)i, 10);
+    for (int w = 0; w < WINDOW_N; w++) {
+        about(frequency_per_s(&f, (enum frequency_window)w, START + 20), 10,
+              0.01);
+        about(frequency_per_s(&f, (enum frequency_window)w,
+                              START + 5 * SECOND), 2, 0.01);
+    }
+}
+
+/* 100 000 a second, for a day. */
+static void a_fast_channel_counts_on(void **state)
+{
+    const uint64_t many = UINT64_C(86400) * 100000;
+
+    note(START, 10);
+    note(START + 1, 10);
+    f.messages += many;
+    f.sizes[7] += many;
+    f.windows[WINDOW_DAY].now += many;
+    about(frequency_per_s(&f, WINDOW_DAY, START + 86399 * SECOND), 100000,
+          0.01);
+    about((double)frequency_bytes(&f, 99), 9, 0.2);
+}
+
 static void sizes_are_known_within_a_fifth(void **state)
 {
     for (size_t n = 1; n <= 1000; n++)
@@ -149,6 +204,12 @@ int main(void)
         cmocka_unit_test_setup(a_young_channel_is_judged_by_its_own_life,
                                start_empty),
         cmocka_unit_test_setup(silence_wears_off, start_empty),
+        cmocka_unit_test_setup(
+            a_message_from_before_the_newest_takes_nothing_away, start_empty),
+        cmocka_unit_test_setup(a_look_from_before_the_newest_sees_it,
+                               start_empty),
+        cmocka_unit_test_setup(a_burst_is_spread_over_a_second, start_empty),
+        cmocka_unit_test_setup(a_fast_channel_counts_on, start_empty),
         cmocka_unit_test_setup(sizes_are_known_within_a_fifth, start_empty),
         cmocka_unit_test_setup(one_size_is_no_more_than_it_is, start_empty),
         cmocka_unit_test_setup(a_clock_is_regular_and_chance_is_not,
