@@ -65,12 +65,27 @@ static void apply_logging(const struct config *c)
     accesslog_setup((enum access_log_form)c->log.access);
 }
 
+/* A route that was taken away keeps its number, so there may be none left. */
+static void number_tallies(struct config *config)
+{
+    unsigned without = 0;
+
+    for (unsigned i = 0; i < config->route_count; i++) {
+        struct route *r = &config->routes[i];
+
+        r->tally = tally_route(r->host, r->path);
+        without += r->tally == 0;
+    }
+    if (without > 0)
+        log_warn("meters", "routes=%u reason=\"not counted: there have been %d "
+                           "others since the start\"",
+                 without, TALLY_ROUTES_MAX);
+}
+
 void apply_config(struct server *s, struct config *config)
 {
-    for (unsigned i = 0; i < config->route_count; i++)
-        config->routes[i].tally =
-            tally_route(config->routes[i].host, config->routes[i].path);
     apply_logging(config);
+    number_tallies(config);
     atomic_store(&s->clients_max, clients_max(config, s->descriptors));
     hub_set_limit(&s->hub, config->limits.channels);
 }

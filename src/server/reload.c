@@ -119,6 +119,18 @@ static void renew_readers(struct server_worker *part)
     leaving_begin(&part->leaving, part->config->limits.spread_ms);
 }
 
+/* Whoever watches us was let in by the old token. */
+static void renew_watchers(struct server_worker *part,
+                           const struct config *old)
+{
+    struct exchange *x;
+
+    if (text_same(old->admin_token, part->config->admin_token))
+        return;
+    while ((x = LIST_FIRST(&part->watchers)) != NULL)
+        exchange_let_go(x);
+}
+
 /* ---- sources --------------------------------------------------------------------- */
 
 static const struct source_settings *plan_source(void *arg, struct channel *c,
@@ -219,14 +231,16 @@ static void run_reload_note(struct note *n)
         (struct server_worker *)((char *)n -
                                  offsetof(struct server_worker, reload_note));
     struct server *s = part->server;
+    struct config *old = part->config;
 
-    config_unref(&part->config);
     part->config = config_ref(s->next);
     apply_config_part(part);
     if (!part->http.draining) {
         listen_apply(part);
         renew_readers(part);
+        renew_watchers(part, old);
     }
+    config_unref(&old);
     if (is_last(s))
         post_to_all(s, offsetof(struct server_worker, sources_note));
 }

@@ -266,6 +266,24 @@ def test_the_time_that_a_socket_was_full_is_counted_to_its_end(penstock):
     assert 0.5 < p.measured("/news", "sse")["blocked_s"] < uptime_s()
 
 
+def test_routes_beyond_what_can_be_counted_are_named_and_served(penstock):
+    def routes(name):
+        return [{"path": f"/{name}/{n}", "source": "publish",
+                 "transports": "poll"} for n in range(3000)]
+    p = penstock({"routes": routes("first")})
+    for name in ("second", "third", "first"):
+        before = len(p.log_lines(" reload "))
+        p.write_config({**p.config, "routes": routes(name)})
+        p.signal(signal.SIGHUP)
+        p.wait_for(lambda: len(p.log_lines(" reload ")) > before)
+        assert len(p.log_lines(" meters ", "routes=808")) == (
+            name != "second")
+        for n, counted in ((0, True), (2999, name != "third")):
+            assert p.get(f"/{name}/{n}").status == 204
+            done = p.measured(f"/{name}/{n}", "poll")
+            assert (done is not None) == counted
+
+
 # --- update frequency --------------------------------------------------------
 
 def test_a_routes_updates_are_those_of_its_channels(penstock):
@@ -313,6 +331,20 @@ def test_live_wants_the_token_and_outlives_a_reload(penstock):
         p.signal(signal.SIGHUP)
         p.wait_for(lambda: p.log_lines(" reload "))
         live.read(2)
+
+
+def test_who_watches_by_an_old_token_is_let_go(penstock):
+    def token(secret):
+        return {"listen": "127.0.0.1:0", "token": secret}
+    p = penstock({**news(), "admin": token("old")})
+    old = {"Authorization": "Bearer old"}
+    with SseClient(p.admin_port, "/live", headers=old).connect() as live:
+        live.read(1)
+        p.write_config({**p.config, "admin": token("new")})
+        p.signal(signal.SIGHUP)
+        with pytest.raises(raw.Closed):
+            live.read(20)
+    assert p.admin("GET", "/live", old).status == 401
 
 
 # --- the documents -----------------------------------------------------------
