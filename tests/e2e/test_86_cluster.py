@@ -48,6 +48,20 @@ def test_what_is_published_reaches_the_clients_of_all(cluster):
         r.close()
 
 
+def test_what_one_says_is_heard_by_the_clients_of_all(cluster):
+    port, penstocks, redis = cluster
+    readers = [reader("websocket", port, "/chat/tea").connect()
+               for _ in penstocks]
+    wait_for(lambda: [readers_of(p, "chat/tea") for p in penstocks] == [1] * 3)
+    wait_for(lambda: redis("PUBSUB", "NUMSUB", "chat:tea")[1] == 3)
+    for n, r in enumerate(readers):
+        r.send(f"from {n}")
+        for each in readers:
+            assert each.read(1)[0][2] == f"from {n}"
+    for r in readers:
+        r.close()
+
+
 @pytest.mark.parametrize("transport", ["sse", "websocket"])
 def test_clients_of_a_penstock_that_dies_lose_nothing(cluster, transport):
     port, penstocks, redis = cluster
