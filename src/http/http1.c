@@ -351,7 +351,8 @@ static bool intake_idle(const struct http1 *h)
 
     if (input_len(h) > 0)
         return false;
-    return x->busy ? x->following || x->parked : !in_head(h);
+    return x->busy ? x->following || x->parked
+                   : !parser_holds(h->intake->parser);
 }
 
 /* Gives back what could not be while the parser was calling us. */

@@ -340,6 +340,12 @@ bool parser_busy(const struct parser *p)
     return p->state == STATE_BODY || (p->state == STATE_HEAD && head_begun(p));
 }
 
+bool parser_holds(const struct parser *p)
+{
+    return p->state == STATE_BODY ||
+           (p->state == STATE_HEAD && p->head.len > 0);
+}
+
 bool parser_in_body(const struct parser *p)
 {
     return p->in_body;

@@ -87,6 +87,9 @@ void parser_next(struct parser *p);
 /* Whether a message has begun (a blank line before a request is none) and not
  * ended. */
 bool parser_busy(const struct parser *p);
+/* The same, or some octets of a blank line before a request have come: which may
+ * not be forgotten, or another one would be let pass, and half of one not. */
+bool parser_holds(const struct parser *p);
 /* Whether the head is complete, so that a fault is one of the body.  The head
  * was delivered then. */
 bool parser_in_body(const struct parser *p);

@@ -69,6 +69,27 @@ def judge(server, cases, dribble):
     assert not failures, show(failures)
 
 
+@pytest.mark.parametrize("pieces, status", [
+    (["\r", "GET"], 400), (["\r", "\nGET"], 200), (["\r\n", "GET"], 200),
+    (["\r\n", "\r\nGET"], 400), (["\r", "\n", "\r\nGET"], 400)],
+    ids=repr)
+def test_a_blank_line_in_pieces_is_one(served, pieces, status):
+    server, _ = served()
+    server.publish("news", "x")
+    rest = " /news HTTP/1.1\r\nHost: a\r\n\r\n"
+    with server.client() as c:
+        c.send("GET" + rest)
+        assert c.response().status == 200
+        read = len("GET" + rest)
+        for piece in pieces[:-1]:
+            c.send(piece)
+            read += len(piece)
+            server.wait_for(lambda: server.measured("/news", "poll")
+                            ["bytes_in"] == read)
+        c.send(pieces[-1] + rest)
+        assert c.response().status == status
+
+
 @every_route
 @pytest.mark.slow
 @pytest.mark.parametrize("dribble", [False, True], ids=["whole", "octets"])
