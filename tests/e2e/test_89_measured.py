@@ -245,6 +245,7 @@ def test_a_gap_says_how_many_were_skipped(penstock, transport):
         assert r.gaps == 1
         done = p.measured("/news", transport)
     assert (done["gaps"], done["skipped"], done["delivered"]) == (1, 4, 2)
+    assert done["age_ms"]["count"] == 2
 
 
 def test_the_time_that_a_socket_was_full_is_counted_to_its_end(penstock):
@@ -252,18 +253,14 @@ def test_the_time_that_a_socket_was_full_is_counted_to_its_end(penstock):
     c = raw.Client(p.port, rcvbuf=4096)
     c.send_request("GET", "/news", {"Accept": "text/event-stream"})
     c.head()
-
-    def uptime_s():
-        return p.admin("GET", "/routes").json()["uptime_s"]
-
     while p.measured("/news", "sse")["delivered"] == \
             p.metric("messages_published_total"):
         p.publish("news", "x" * 60000)
-    full = uptime_s()
-    p.wait_for(lambda: uptime_s() > full + 0.5)
+    full_s = uptime_s(p)
+    p.wait_for(lambda: uptime_s(p) > full_s + 0.5)
     c.rst()
     p.wait_for(lambda: p.measured("/news", "sse")["readers"] == 0)
-    assert 0.5 < p.measured("/news", "sse")["blocked_s"] < uptime_s()
+    assert 0.5 < p.measured("/news", "sse")["blocked_s"] < uptime_s(p)
 
 
 def test_routes_beyond_what_can_be_counted_are_named_and_served(penstock):
@@ -284,6 +281,130 @@ def test_routes_beyond_what_can_be_counted_are_named_and_served(penstock):
             assert (done is not None) == counted
 
 
+def burst(p, channel, n):
+    """So many messages, and with one worker no reader comes in between."""
+    body = "".join(f'"{i}"\n' for i in range(n))
+    answer = p.admin("POST", f"/channels/{channel}",
+                     {"Content-Type": "application/x-ndjson"}, body)
+    assert answer.status == 201, answer
+
+
+def waiting(p, target, headers=()):
+    """A long poll that waits."""
+    before = (p.channel("news") or {"readers": 0})["readers"]
+    c = p.client()
+    c.send_request("GET", target, headers)
+    p.wait_for(lambda: (now := p.channel("news"))
+               and now["readers"] == before + 1)
+    return c
+
+
+@pytest.mark.parametrize("headers", [{}, {"Accept-Encoding": "gzip"}],
+                         ids=["plain", "packed"])
+def test_a_long_poll_that_is_overrun_says_by_how_many(penstock, headers):
+    p = penstock({**news(history={"messages": 2}, compress=True),
+                  "workers": 1})
+    p.publish("news", "before")
+    with waiting(p, "/news?wait=9", headers) as c:
+        burst(p, "news", 5)
+        assert c.response().headers["Penstock-Gap"] == "1"
+        done = p.measured("/news", "longpoll")
+    assert (done["gaps"], done["skipped"], done["delivered"]) == (1, 3, 2)
+
+
+@pytest.mark.parametrize("transport", ["sse", "websocket"])
+def test_a_follower_that_is_overrun_says_by_how_many(penstock, transport):
+    p = penstock({**news(history={"messages": 2}, lag="skip"), "workers": 1})
+    p.publish("news", "before")
+    with reader(transport, p, "/news").connect() as r:
+        p.wait_for(lambda: p.channel("news")["readers"] == 1)
+        burst(p, "news", 5)
+        r.read(2)
+        assert r.gaps == 1
+        done = p.measured("/news", transport)
+    assert (done["gaps"], done["skipped"], done["delivered"]) == (1, 3, 2)
+
+
+def test_the_gap_of_one_that_subscribes_is_counted(penstock):
+    p = penstock({"routes": [
+        {"path": "/c/{n}", "source": "publish", "history": {"messages": 1}},
+        {"path": "/several", "multiplex": True, "transports": ALL}]})
+    p.publish("c/1", "1")
+    with WsClient(p, "/several?channel=c/1").connect("oldest") as r:
+        first = r.read(1)[0][0]
+        assert r.tell(unsubscribe="c/1") == {"unsubscribed": "c/1"}
+        for n in 2, 3:
+            p.publish("c/1", str(n))
+        assert r.tell(subscribe="c/1", since=first)["subscribed"] == "c/1"
+        r.read(1)
+        assert r.gaps == p.measured("/several", "websocket")["gaps"] == 1
+
+
+def test_those_who_wait_at_one_place_are_each_counted(penstock):
+    p = penstock({**news(), "workers": 1})
+    with waiting(p, "/news?wait=9") as a, waiting(p, "/news?wait=9") as b:
+        p.publish("news", "one")
+        assert a.response().content == b.response().content
+        done = p.measured("/news", "longpoll")
+    assert (done["requests"], done["delivered"]) == (2, 2)
+    assert done["age_ms"]["count"] == 2
+
+
+def uptime_s(p):
+    return p.admin("GET", "/routes").json()["uptime_s"]
+
+
+def test_each_message_has_its_own_age(penstock):
+    p = penstock(news())
+    p.publish("news", "old")
+    born_s = uptime_s(p)
+    p.wait_for(lambda: uptime_s(p) > born_s + 0.3)
+    burst(p, "news", 15)
+    p.get("/news?since=oldest")
+    ages = p.measured("/news", "poll")["age_ms"]
+    assert ages["count"] == 16
+    assert ages["p50"] <= ages["p90"] < ages["max"] / 2
+    assert ages["max"] >= 200
+    assert ages["max"] / 16 <= ages["mean"] < ages["max"] / 2
+
+
+def test_deliveries_and_requests_are_timed_apart(penstock):
+    p = penstock({**news(), "workers": 1})
+    for _ in range(30):
+        p.get("/news")
+    cost = p.measured("/news", "poll")["cpu_us"]
+    assert cost["request"] > 0 and cost["delivery"] is None
+    with SseClient(p, "/news").connect() as r:
+        for n in range(130):
+            p.publish("news", str(n))
+            r.read(1)
+    assert p.measured("/news", "sse")["cpu_us"]["delivery"] > 0
+    for n in range(70):
+        with waiting(p, "/news?wait=9") as c:
+            p.publish("news", str(n))
+            assert c.response().status == 200
+    assert p.measured("/news", "longpoll")["cpu_us"]["delivery"] > 0
+
+
+def test_what_a_full_socket_takes_later_is_counted(penstock):
+    p = penstock({"limits": {"message": "8MiB"},
+                  **news(history={"bytes": "64MiB"})})
+    p.publish("news", "x" * (6 << 20))
+    with p.client(rcvbuf=4096) as c:
+        assert len(c.get("/news").content) == 6 << 20
+        whole = len(c.stream.received)
+        p.wait_for(lambda: octets(p, "/news", "poll")[1] == whole)
+
+
+def test_half_a_request_is_counted_where_the_last_one_was(penstock):
+    p = penstock(news())
+    with p.client() as c:
+        c.get("/news")
+        before = octets(p, "/news", "poll")[0]
+        c.send("GET /half")
+    p.wait_for(lambda: octets(p, "/news", "poll")[0] == before + 9)
+
+
 # --- update frequency --------------------------------------------------------
 
 def test_a_routes_updates_are_those_of_its_channels(penstock):
@@ -301,7 +422,11 @@ def test_a_routes_updates_are_those_of_its_channels(penstock):
         assert updates["binary"] == 10
         assert updates["bytes"]["mean"] == 200
         assert updates["bytes"]["max"] == 300
-        assert updates["per_s"]["minute"] > 0.1
+        assert updates["bytes"]["p50"] in range(80, 121)
+        together = p.admin("GET", "/channels").json()["channels"]
+        assert [c["updates"]["messages"] for c in together] == [10, 10]
+        fastest = max(c["updates"]["per_s"]["minute"] for c in together)
+        assert 0.1 < updates["per_s"]["minute"] <= fastest
     assert p.measured("/none")["updates"] == {"channels": 0, "messages": 0}
 
 
@@ -430,6 +555,45 @@ def test_metrics_are_as_prometheus_wants_them(penstock):
         buckets = [v for n, _, v in of if n.endswith("_bucket")]
         assert buckets == sorted(buckets) and buckets[-1] == 1
         assert [v for n, _, v in of if n.endswith("_count")] == [1]
+
+
+def test_metrics_say_what_routes_says(penstock):
+    p = penstock({**news(), "workers": 1})
+    p.publish("news", "old")
+    born_s = uptime_s(p)
+    p.wait_for(lambda: uptime_s(p) > born_s + 0.2)
+    with SseClient(p, "/news").connect("oldest") as r:
+        r.read(1)
+        for n in range(130):
+            p.publish("news", str(n))
+            r.read(1)
+        for _ in range(30):
+            p.get("/news")
+        updates = p.measured("/news")["updates"]["per_s"]
+        done = p.measured("/news", "sse")
+        found = {(name.removeprefix("penstock_"), labels): value
+                 for family in families(p.admin("GET", "/metrics").text).values()
+                 for name, labels, value in family["samples"]}
+    sse = 'route="/news",transport="sse"'
+    poll = 'route="/news",transport="poll"'
+    assert found["readers", sse] == found["channels", 'route="/news"'] == 1
+    assert found["readers", poll] == 0
+    for window in "minute", "hour", "day":
+        rate = found["updates_per_second", f'route="/news",window="{window}"']
+        assert rate == pytest.approx(updates[window], rel=0.2)
+    ages = "message_age_seconds_"
+    assert found[ages + "count", sse] == done["age_ms"]["count"] == 131
+    assert found[ages + "sum", sse] == pytest.approx(
+        done["age_ms"]["mean"] * 131 / 1000, rel=0.01)
+    assert found[ages + "bucket", sse + ',le="0.1"'] < 131
+    assert found[ages + "bucket", sse + ',le="3600"'] == 131
+    samples = found["sampled_deliveries_total", sse]
+    assert samples >= 2
+    assert done["cpu_us"]["delivery"] == pytest.approx(
+        found["sampled_delivery_seconds_total", sse] * 1e6 / samples, rel=0.1)
+    assert found["sampled_requests_total", poll] >= 3
+    assert 0 < found["process_cpu_seconds_total", ""] < uptime_s(p) * 2
+    assert found["process_resident_memory_bytes", ""] > 1 << 20
 
 
 def test_the_grafana_dashboard_asks_for_what_there_is(penstock):

@@ -192,6 +192,10 @@ static void merged_has_both(void **state)
     assert_int_equal(all.first_us, START);
     assert_int_equal(all.last_us, START + 16 * SECOND);
     assert_int_equal(all.gaps, 18);
+    assert_true(fabs(all.gap_s - 18) < 1e-6 && fabs(all.gap_s2 - 18) < 1e-6);
+    assert_int_equal(all.bytes, 2000);
+    about((double)frequency_bytes(&all, 50), 100, 0.2);
+    assert_int_equal(all.bytes_max, 100);
     assert_true(frequency_burstiness(&all) < 0.01);
 }
 
