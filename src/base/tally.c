@@ -1,6 +1,7 @@
 #include "base/tally.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,25 @@ struct tally *tally_make(tally_id id)
     return t;
 }
 
+/* Release: who sees it sees what was raised before it. */
+static void raise_after(_Atomic uint64_t *at, uint64_t n)
+{
+    atomic_store_explicit(
+        at, atomic_load_explicit(at, memory_order_relaxed) + n,
+        memory_order_release);
+}
+
+static void count_move(tally_id id, enum tally_count connections,
+                       enum tally_count us, uint64_t now_us)
+{
+    struct tally *t = tally_of(id);
+
+    histogram_raise(&t->moves_begun, 1);
+    raise_after(&t->counts[connections], 1);
+    raise_after(&t->counts[us], now_us);
+    raise_after(&t->moves_done, 1);
+}
+
 void tally_move(tally_id from, tally_id to)
 {
     uint64_t now_us;
@@ -130,14 +150,12 @@ void tally_move(tally_id from, tally_id to)
     if (from == to || !TALLY_ON)
         return;
     now_us = clock_now_us();
-    if (from != 0) {
-        tally_add(from, TALLY_route_connections_closed, 1);
-        tally_add(from, TALLY_connection_closed_us, now_us);
-    }
-    if (to != 0) {
-        tally_add(to, TALLY_route_connections, 1);
-        tally_add(to, TALLY_connection_opened_us, now_us);
-    }
+    if (from != 0)
+        count_move(from, TALLY_route_connections_closed,
+                   TALLY_connection_closed_us, now_us);
+    if (to != 0)
+        count_move(to, TALLY_route_connections, TALLY_connection_opened_us,
+                   now_us);
 }
 
 uint64_t tally_begin_timed(void)
@@ -152,8 +170,37 @@ void tally_end_timed(tally_id id, enum tally_count us, uint64_t began_us,
     tally_add(id, us + 1, n); /* its samples stand behind it */
 }
 
+#define LOOKS_MAX 100 /* at one whose thread is stopped in the middle */
+
+static const enum tally_count moved[] = {
+    TALLY_route_connections, TALLY_route_connections_closed,
+    TALLY_connection_opened_us, TALLY_connection_closed_us,
+};
+#define MOVED_N (sizeof(moved) / sizeof(*moved))
+
+/* Without half of a move: of a connection counted and its time not, the sum
+ * would be that it has been there since the clock began. */
+static void copy_moved(const struct tally *t, uint64_t counts[TALLY_N])
+{
+    uint64_t done, begun;
+    unsigned looks = 0;
+
+    do {
+        if (++looks % LOOKS_MAX == 0)
+            sched_yield();
+        /* Acquire, each: what is read next is as new as this (raise_after()). */
+        done = atomic_load_explicit(&t->moves_done, memory_order_acquire);
+        for (unsigned i = 0; i < MOVED_N; i++)
+            counts[moved[i]] = atomic_load_explicit(&t->counts[moved[i]],
+                                                    memory_order_acquire);
+        begun = atomic_load_explicit(&t->moves_begun, memory_order_relaxed);
+    } while (begun != done);
+}
+
 bool tally_sum(tally_id id, struct tally *into)
 {
+    uint64_t counts[TALLY_N];
+
     bool any = false;
 
     for (struct tally_set *s = atomic_load(&sets); s != NULL; s = s->next) {
@@ -164,7 +211,10 @@ bool tally_sum(tally_id id, struct tally *into)
             continue;
         any = true;
         for (int c = 0; c < TALLY_N; c++)
-            histogram_raise(&into->counts[c], tally_get(t, c));
+            counts[c] = tally_get(t, c);
+        copy_moved(t, counts);
+        for (int c = 0; c < TALLY_N; c++)
+            histogram_raise(&into->counts[c], counts[c]);
         histogram_merge(&into->age_us, &t->age_us);
     }
     return any;

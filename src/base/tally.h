@@ -51,6 +51,8 @@ typedef uint16_t tally_id;
 /* One thread's, or the sum of all. */
 struct tally {
     _Atomic uint64_t counts[TALLY_N];
+    _Atomic uint64_t moves_begun, moves_done; /* alike: what tally_move() changes
+                                               * belongs together */
     struct histogram age_us; /* of messages, from append to write */
 };
 

@@ -84,6 +84,46 @@ static void connections_move(void **state)
     assert_int_equal(tally_get(&sum, TALLY_connection_closed_us), 1700);
 }
 
+static tally_id busy;
+static atomic_bool enough;
+
+static void *move_often(void *arg)
+{
+    while (!atomic_load(&enough)) {
+        tally_move(0, busy);
+        tally_move(busy, 0);
+        for (volatile int i = 0; i < 50; i++)
+            ; /* or nobody would ever see it at rest */
+    }
+    return NULL;
+}
+
+/* The clock is at a day: half of a move would be seen as that. */
+static void a_sum_has_no_half_of_a_move(void **state)
+{
+    const uint64_t day_us = UINT64_C(86400) * 1000000;
+    uint64_t connections = 0;
+    pthread_t mover;
+
+    busy = tally_route(NULL, "/busy");
+    clock_stop_at(day_us);
+    assert_int_equal(pthread_create(&mover, NULL, move_often, NULL), 0);
+    while (connections < 100000) {
+        struct tally sum = {.counts = {0}};
+
+        tally_sum(busy, &sum);
+        connections = tally_get(&sum, TALLY_route_connections);
+        assert_true((connections -
+                     tally_get(&sum, TALLY_route_connections_closed)) *
+                        day_us ==
+                    tally_get(&sum, TALLY_connection_opened_us) -
+                        tally_get(&sum, TALLY_connection_closed_us));
+    }
+    atomic_store(&enough, true);
+    pthread_join(mover, NULL);
+    clock_stop_at(0);
+}
+
 static void one_in_so_many_is_timed(void **state)
 {
     tally_id id = tally_route(NULL, "/timed");
@@ -123,6 +163,7 @@ int main(void)
         cmocka_unit_test(number_0_counts_for_nobody),
         cmocka_unit_test(threads_add_up),
         cmocka_unit_test(connections_move),
+        cmocka_unit_test(a_sum_has_no_half_of_a_move),
         cmocka_unit_test(one_in_so_many_is_timed),
         cmocka_unit_test(beyond_the_last_route_nothing_is_counted),
     };
