@@ -295,6 +295,12 @@ static bool all_digits(struct str s)
     return s.n > 0;
 }
 
+/* Nchan says that its 101 has no content, as it has none anyway. */
+static bool is_idle(const struct scan *s, struct str length)
+{
+    return s->status == 101 && str_eq(length, STR("0"));
+}
+
 /* One line, digits only, and not beside Transfer-Encoding.  A list of equal
  * values would be legal (RFC 9112 6.3), but nobody honest sends one. */
 static enum verdict judge_length(struct scan *s, struct str value)
@@ -305,7 +311,7 @@ static enum verdict judge_length(struct scan *s, struct str value)
         return bad(s, 400, "both Content-Length and Transfer-Encoding");
     if (s->has_length)
         return bad(s, 400, "more than one Content-Length");
-    if (s->side == HEAD_RESPONSE && s->status < 200)
+    if (s->side == HEAD_RESPONSE && s->status < 200 && !is_idle(s, value))
         return bad(s, 502, "Content-Length on an interim answer");
     if (!all_digits(value))
         return bad(s, 400, "malformed Content-Length");

@@ -940,6 +940,17 @@ def test_a_websocket_passes(proxied, asked):
     wait_for(lambda: not b.open_connections(), 3)
 
 
+def test_a_101_may_say_that_it_has_no_content(proxied):
+    # As Nchan does, though RFC 9110 (8.6) forbids it.
+    server, _ = proxied(lambda request, conn: switch(conn, request,
+                                                     Content_Length="0"))
+    with server.client() as c:
+        c.send_request("GET", "/chat", ws_headers())
+        answer = c.head()
+        assert answer.status == 101
+        assert "Content-Length" not in answer.headers
+
+
 BAD_ASKED = {
     "version": (426, "GET", "1.1", {"Sec-WebSocket-Version": "1337"}),
     "old version": (426, "GET", "1.1", {"Sec-WebSocket-Version": "8"}),

@@ -378,6 +378,8 @@ static const struct http_case bad_answers[] = {
     CASE(502, "HTTP/1.1 100 Go\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     CASE(502, "HTTP/1.1 100 Go\r\nContent-Length: 5\r\n\r\nhello"),
     CASE(502, "HTTP/1.1 103 Hint\r\nContent-Length: 0\r\n\r\n"),
+    CASE(502, "HTTP/1.1 101 Up\r\nContent-Length: 1\r\nUpgrade: x\r\n"
+              "Connection: upgrade\r\n\r\n"),
     CASE(502, "HTTP/1.1 101 Up\r\nConnection: upgrade\r\n"
               "Upgrade: websocket\r\n\r\n"),
     CASE(502, "HTTP/1.1 101 Up\r\n\r\n"),
