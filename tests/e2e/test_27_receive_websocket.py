@@ -100,6 +100,31 @@ def test_the_backend_knows_who_it_is_and_may_speak_first(penstock, ws_backend):
     assert headers["Penstock-Client"] != others["Penstock-Client"]
 
 
+def test_a_backend_that_pings_is_answered(penstock, ws_backend):
+    async def script(b, ws):
+        await asyncio.wait_for(await ws.ping("there?"), 10)
+        await ws.send("it is")
+    p = penstock(config(ws_backend(script)))
+    with client(p).connect() as r:
+        assert r.recv() == "it is"
+
+
+def test_one_that_is_open_may_be_silent_for_longer_than_an_answer_may(
+        penstock, ws_backend):
+    b = ws_backend(echo)
+    c = config(b)
+    c["backends"]["app"] = {"servers": c["backends"]["app"],
+                            "response_timeout": "1s"}
+    p = penstock(c)
+    with client(p).connect() as r:
+        r.send("one")
+        assert r.recv() == "one"
+        begun = time.monotonic()
+        wait_for(lambda: time.monotonic() > begun + 1.3)
+        r.send("two")
+        assert r.recv() == "two"
+
+
 def test_what_is_said_before_it_is_open_waits(penstock, backend):
     """The handshake takes its time; the client has gone before it ends."""
     open_, got = threading.Event(), []
@@ -292,7 +317,42 @@ def settled(count):
     return seen
 
 
+def send_many(r, total, size):
+    """In a thread of its own: it, and what has been sent so far."""
+    sent = []
+
+    def send():
+        for n in range(total):
+            r.send("x" * size, timeout=60)
+            sent.append(n)
+    sender = threading.Thread(target=send)
+    sender.start()
+    return sender, sent
+
+
 # --- slow ends ---------------------------------------------------------------------
+
+def test_what_is_said_before_it_is_open_waits_within_bounds(
+        small_quarantine, penstock, backend):
+    open_, got = threading.Event(), []
+    total, size = 600, 50000
+
+    def handle(request, conn):
+        open_.wait(20)
+        accept(request, conn)
+        while data := conn.sock.recv(65536):
+            got.append(len(data))
+        conn.close()
+    p = penstock(config(backend(handle)))
+    with client(p).connect() as r:
+        before = p.rss()
+        sender, sent = send_many(r, total, size)
+        assert settled(lambda: len(sent)) < total
+        assert p.rss() - before < 8 << 20
+        open_.set()
+        sender.join(30)
+        wait_for(lambda: sum(got) == total * (size + 8))
+
 
 def test_a_slow_backend_makes_its_client_wait(small_quarantine, penstock,
                                               ws_backend):
@@ -308,14 +368,7 @@ def test_a_slow_backend_makes_its_client_wait(small_quarantine, penstock,
     p = penstock(config(b))
     with client(p).connect() as r, SseClient(p, "/room/7").connect() as reader:
         before = p.rss()
-        done = threading.Event()
-
-        def send():
-            for _ in range(total):
-                r.send("x" * size, timeout=60)
-            done.set()
-        sender = threading.Thread(target=send)
-        sender.start()
+        sender, sent = send_many(r, total, size)
         ages = []
         for n in range(30):
             begun = time.monotonic()
@@ -323,7 +376,7 @@ def test_a_slow_backend_makes_its_client_wait(small_quarantine, penstock,
             assert reader.read(1)[0][2] == str(n)
             ages.append(time.monotonic() - begun)
         assert sorted(ages)[15] < 0.1
-        assert not done.is_set(), "30 MB are more than sockets hold"
+        assert settled(lambda: len(sent)) < total, "more than sockets hold"
         assert p.rss() - before < 8 << 20
         b.loop.call_soon_threadsafe(gate.set)
         sender.join(30)
