@@ -108,13 +108,13 @@ static const struct broken {
      "f.json:2: heartbeat: does not belong here, but in routes[]\n"},
     {TOP("\"user\": \"www-data\""), "f.json:2: user: is not supported yet\n"},
     {FEED("\"receive\": {\"json\": true}"),
-     "f.json:2: routes[0].receive: needs \"channel\", \"post\" or "
-     "\"websocket\"\n"},
+     "f.json:2: routes[0].receive: needs \"channel\", \"post\", "
+     "\"websocket\" or \"redis\"\n"},
     {FEED("\"receive\": {\"post\": \"app/{y}\"}"),
      "f.json:2: routes[0].receive: {y} is not in the path \"/a/{x}\"\n"},
     {FEED("\"receive\": {\"post\": \"app/y\", \"channel\": true}"),
      "f.json:2: routes[0].receive: a message has one place to go to: "
-     "\"channel\", \"post\" or \"websocket\"\n"},
+     "\"channel\", \"post\", \"websocket\" or \"redis\"\n"},
     {FEED("\"receive\": {\"websocket\": \"app/y\"}, \"transports\": \"sse\""),
      "f.json:2: routes[0].receive: \"websocket\" is for clients by WebSocket, "
      "which \"transports\" does not list\n"},
