@@ -9,6 +9,7 @@
 #include "feed/batch.h"
 #include "feed/hint.h"
 #include "feed/presence.h"
+#include "feed/stay.h"
 #include "http/alike.h"
 #include "modules.h"
 
@@ -17,6 +18,7 @@ struct waiter {
     struct exchange *x;
     const struct reader_settings *settings;
     struct member *member; /* whom its channel hears of; or NULL */
+    struct stay *stay;     /* what its backend hears of; or NULL */
     bool gap;
     bool conditional;  /* the cursor came from If-None-Match */
     bool prefers;      /* Prefer: wait was given, and is answered */
@@ -27,6 +29,7 @@ struct waiter {
 static void waiter_free(struct waiter *w)
 {
     presence_leave(w->member, w->settings->presence.grace_ms);
+    stay_leave(w->stay);
     reader_leave(&w->reader);
     free(w);
 }
@@ -203,6 +206,7 @@ static struct waiter *waiter_new(struct exchange *x, const struct feed *feed,
     w->packs = feed_packs(x, feed->reader);
     w->wait_s = (unsigned)(wait_ms / 1000);
     w->member = presence_enter(x, feed, false); /* before it is "now" */
+    w->stay = stay_enter(x, feed, "longpoll");
     return w;
 }
 

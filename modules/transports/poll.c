@@ -9,6 +9,7 @@
 #include "feed/batch.h"
 #include "feed/hint.h"
 #include "feed/presence.h"
+#include "feed/stay.h"
 #include "http/date.h"
 #include "hub/encoding.h"
 #include "modules.h"
@@ -385,15 +386,16 @@ static void wait_for_first(struct exchange *x, const struct feed *feed)
 
 /* Who polls is there for the grace time; and what its coming is to the others
  * is no answer to it. */
-static void note_presence(struct exchange *x, const struct feed *feed)
+static void note_client(struct exchange *x, const struct feed *feed)
 {
     presence_leave(presence_enter(x, feed, false),
                    feed->reader->presence.grace_ms);
+    stay_leave(stay_enter(x, feed, "poll"));
 }
 
 static void open_poll(struct exchange *x, const struct feed *feed)
 {
-    note_presence(x, feed);
+    note_client(x, feed);
     if (has_cursor(feed))
         answer_batch(x, feed, feed->cursor);
     else if (feed->channel == NULL)

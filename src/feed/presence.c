@@ -208,9 +208,8 @@ static struct member *come(struct crowd *c, const char *kind, struct str key,
 }
 
 /* Who the client says it is: with what it was told by us last. */
-static const char *name_client(const struct exchange *x,
-                               const struct feed *feed, bool stays,
-                               struct buffer *key)
+const char *presence_name(const struct exchange *x, const struct feed *feed,
+                          bool stays, struct buffer *key)
 {
     struct str who = feed_identity(x, feed->reader);
     char text[NAME_MAX_BYTES + 1];
@@ -241,7 +240,7 @@ struct member *presence_enter(struct exchange *x, const struct feed *feed,
 
     if (!settings->on || feed->channel == NULL)
         return NULL;
-    kind = name_client(x, feed, stays, &key);
+    kind = presence_name(x, feed, stays, &key);
     if (!key.failed && key.len > 1 &&
         (c = crowd_of(feed->channel, true)) != NULL)
         m = come(c, kind, buffer_str(&key), settings->max);

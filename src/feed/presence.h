@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "feed/settings.h"
 
+struct buffer;
 struct exchange;
 struct feed;
 struct member;
@@ -20,6 +21,11 @@ struct member;
  * counted) and where memory is out.  On a worker. */
 struct member *presence_enter(struct exchange *x, const struct feed *feed,
                               bool stays);
+/* Appends to key who the client of x says it is: the octet of a kind, and a name;
+ * that alone where it is nobody.  stays: see above.  The kind, as a JSON member's
+ * name. */
+const char *presence_name(const struct exchange *x, const struct feed *feed,
+                          bool stays, struct buffer *key);
 /* One connection less: it has gone if grace_ms passes without another one.
  * NULL is fine.  On a worker. */
 void presence_leave(struct member *m, uint64_t grace_ms);

@@ -53,6 +53,7 @@ struct inbox_settings {
 struct hook_settings {
     const struct backend *backends[2]; /* on_open, on_close; NULL: nobody */
     uint64_t deadline_ms;              /* to hear of one */
+    uint64_t grace_ms;                 /* without a poll: gone after */
 };
 
 /* Who reads a channel, and what its readers hear of it. */

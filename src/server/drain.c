@@ -4,6 +4,7 @@
 #include "base/logging.h"
 #include "feed/inbox.h"
 #include "feed/source.h"
+#include "feed/stay.h"
 #include "feed/visit.h"
 #include "net/conn.h"
 #include "proxy/backend.h"
@@ -45,6 +46,7 @@ static void stop_sources(struct server_worker *part, bool over)
 {
     if (!part->drained && leaving_is_done(&part->leaving)) {
         part->drained = true;
+        stay_end_here();
         atomic_fetch_sub(&part->server->parts_with_readers, 1);
     }
     if (part->sources_stopped ||
@@ -66,6 +68,7 @@ static void look(struct timer *t)
     if (over) {
         cut(w);
         inbox_end_all();
+        stay_end_here();
         visit_end_all();
     }
     inbox_rest();

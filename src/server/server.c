@@ -18,6 +18,7 @@
 #include "base/meter.h"
 #include "feed/presence.h"
 #include "feed/source.h"
+#include "feed/stay.h"
 #include "http/accesslog.h"
 #include "http/alike.h"
 #include "http/http1.h"
@@ -275,6 +276,7 @@ static void server_fini(struct server *s)
     }
     source_fini();
     presence_fini();
+    stay_fini();
     live_fini(s);
     advisor_fini(s);
     hub_fini(&s->hub);

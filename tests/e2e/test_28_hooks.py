@@ -74,6 +74,92 @@ def test_polls_are_no_visits(penstock, backend):
         assert len(ears.wait(1)) == 1
 
 
+# --- polls ---------------------------------------------------------------------
+
+def told_of(ears):
+    return [(h["event"], h.get("reason")) for h in ears.heard]
+
+
+@pytest.mark.parametrize("transport,named", [("poll", "client"),
+                                             ("longpoll", "identity")])
+def test_polls_of_one_client_are_one_visit(penstock, backend, transport, named):
+    """On whatever worker; until none has come for a while."""
+    ears = Ears(backend)
+    p = penstock({**config(ears.server, hook_grace="3s"), "workers": 3})
+    headers = {"X-User": "ann"} if named == "identity" else {}
+    url = "/o/7?since=now" + ("" if named == "identity" else "&client=tab1") + (
+        "&wait=1" if transport == "longpoll" else "")
+    for n in range(10):
+        with p.client() as c:
+            if transport == "longpoll":
+                c.send_request("GET", url, headers)
+                p.wait_for(lambda: (p.channel("o/7") or {}).get("readers") == 1)
+                p.publish("o/7", str(n))
+                assert c.response().status == 200
+            else:
+                assert c.get(url, headers).status == 200
+    came, went = ears.wait(2)
+    assert (came["event"], went["event"]) == ("open", "close")
+    assert came["client"] == went["client"]
+    assert (came["transport"], came["channel"]) == (transport, "o/7")
+    assert came.get("identity") == headers.get("X-User")
+    assert went["reason"] == "gone" and went["seconds"] >= 3
+    p.get(url + "&wait=0", headers)
+    ears.wait(4)
+    assert [e for e, _ in told_of(ears)] == ["open", "close"] * 2
+    assert len(set(ears.keys)) == 4
+    assert p.metric("hooks_told_total") == 4
+
+
+def test_a_long_poll_that_waits_is_no_absence(penstock, backend):
+    ears = Ears(backend)
+    p = penstock(config(ears.server, hook_grace="100ms"))
+    with p.client() as c:
+        c.send_request("GET", "/o/7?client=a&wait=1")
+        assert c.response().status == 204
+    came, went = ears.wait(2)
+    assert went["seconds"] >= 1
+
+
+def test_each_client_and_channel_is_a_visit_of_its_own(penstock, backend):
+    ears = Ears(backend)
+    p = penstock(config(ears.server, hook_grace="2s"))
+    for url in ("/o/7?client=a", "/o/7?client=b", "/o/8?client=a", "/o/7"):
+        for _ in range(3):
+            p.get(url + ("&" if "?" in url else "?") + "since=now")
+    heard = ears.wait(6)
+    assert sorted(e for e, _ in told_of(ears)) == ["close"] * 3 + ["open"] * 3
+    assert len({h["client"] for h in heard}) == 3
+
+
+def test_a_stop_tells_of_pollers_too(penstock, backend):
+    ears = Ears(backend)
+    p = penstock({**config(ears.server), "workers": 2})
+    waiting = [p.client() for _ in range(6)]
+    for n, c in enumerate(waiting):
+        c.send_request("GET", f"/o/7?client={n}&wait=20")
+    ears.wait(6)
+    p.get("/o/7?client=away&since=now")
+    ears.wait(7)
+    p.stop()
+    assert sorted(told_of(ears)[7:]) == [("close", "draining")] * 7
+    for c in waiting:
+        c.close()
+
+
+def test_a_reload_is_no_going_of_pollers(penstock, backend):
+    ears = Ears(backend)
+    p = penstock(config(ears.server, hook_grace="10s"))
+    p.get("/o/7?client=a&since=now")
+    ears.wait(1)
+    for n in range(1, 4):
+        p.signal(signal.SIGHUP)
+        p.wait_for(lambda: len(p.log_lines(" reload file=")) == n)
+        p.get("/o/7?client=a&since=now")
+    p.stop()
+    assert told_of(ears) == [("open", None), ("close", "draining")]
+
+
 @pytest.mark.parametrize("failures", [[503], [None, 500], [429, 408, None]])
 def test_a_backend_that_fails_is_told_again_with_the_same_key(
         penstock, backend, failures):
