@@ -360,6 +360,7 @@ def test_each_message_has_its_own_age(penstock):
     p.wait_for(lambda: uptime_s(p) > born_s + 0.3)
     burst(p, "news", 15)
     p.get("/news?since=oldest")
+    assert p.measured("/news")["updates"]["seconds"] >= 0.3
     ages = p.measured("/news", "poll")["age_ms"]
     assert ages["count"] == 16
     assert ages["p50"] <= ages["p90"] < ages["max"] / 2
