@@ -372,13 +372,13 @@ static void plan_poll(struct subscriber *s)
 }
 
 /* A long poll that did not wait, and brought nothing new, is not served as one:
- * asking at once would only be load. */
+ * asking at once would only be load.  One that asked where now was is. */
 static void plan_longpoll(struct subscriber *s, bool empty)
 {
     bool quick = clock_now_us() - s->asked_us < QUICK_US;
     bool stands = !s->moved && s->plan->resume != RESUME_NONE;
 
-    if (!quick || (!empty && !stands)) {
+    if (!quick || (!empty && !stands) || (!s->waited && s->moved)) {
         ask(s);
         return;
     }
