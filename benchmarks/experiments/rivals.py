@@ -25,7 +25,7 @@ COLOURS = {"penstock": "#0072b2", "Nchan": "#d98200", "Pushpin": "#8e44ad",
 def once(lab, make, transport, readers):
     with make(lab) as s:
         url, more = s.reading(transport)
-        common = {"settle": "500ms", "grace": "1s", "opening": 16,
+        common = {"settle": lab.pick("500ms", "500ms", "50ms"), "grace": "1s", "opening": 16,
                   **s.publishing, **more}
         calm = load.bench(url, transport, readers, s.publish_at, s.pid,
                           rate=20, duration=f"{lab.pick(1.5, 3, 0.3)}s",
@@ -49,7 +49,7 @@ def run(lab):
     found, absent, failed = {}, [], []
     readers = lab.pick(200, 500, 10)
     for name, make in rivals.ALL.items():
-        for transport in TRANSPORTS:
+        for transport in lab.pick(TRANSPORTS, TRANSPORTS, ["sse"]):
             if (name, transport) in rivals.LACKS:
                 continue
             try:

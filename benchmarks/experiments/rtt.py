@@ -158,8 +158,8 @@ def intervals(lab, near):
 
 def transits(lab, near):
     series = []
-    for ms, colour, at in ((20, "#f0b35e", (45, 0.8, -0.8)),
-                           (100, "#d98200", (40, 0.5, -0.9)),
+    for ms, colour, at in ((20, "#f0b35e", (50, 0.8, -1.2)),
+                           (100, "#d98200", (30, -1, 2.2)),
                            (1000, "#8a5200", (70, 0.8, 0))):
         ages = sorted(near[ms]["longpoll"])
         steps = range(0, 101)

@@ -1,7 +1,7 @@
 """Update frequency: what each transport costs, and where the curves cross."""
 
 import asyncio
-import contextlib
+import math
 import time
 
 from lib import machine, plot
@@ -152,30 +152,43 @@ def prices(lab):
 class Model:
     """Costs a second of one reader, at per_s messages a second at random."""
 
-    def __init__(self, empty, measured, slow):
+    def __init__(self, empty, measured, rates):
         self.empty = empty
-        self.each = {}  # of one delivery: octets, seconds
+        self.each = {}  # of one delivery, by frequency: octets, seconds
         for kind in ("websocket", "sse", "longpoll", "poll1"):
-            m = measured[kind, slow]
-            self.each[kind] = m["octets"] / m["had"], m["cpu_s"] / m["had"]
+            rows = [(r, measured[kind, r]) for r in rates]
+            self.each[kind] = [(r, m["octets"] / m["had"],
+                                m["cpu_s"] / m["had"]) for r, m in rows]
+
+    def price(self, kind, per_s, i):
+        """Octets of one delivery do not depend on how frequent they are, the
+        processor's time does: on a straight line in logarithms between those
+        measured."""
+        rows = self.each[kind]
+        if i == 0 or kind == "poll1" or per_s <= rows[0][0]:
+            return rows[0][1 + i]
+        for (r0, _, c0), (r1, _, c1) in zip(rows, rows[1:]):
+            if per_s <= r1:
+                part = math.log(per_s / r0) / math.log(r1 / r0)
+                return c0 * (c1 / c0) ** part
+        return rows[-1][2]
 
     def costs(self, kind, per_s, i, round_trip_s=0):
         """i is 0 for octets, 1 for seconds of processor."""
-        from math import exp
         if kind in ("websocket", "sse", "merged"):
             sent = per_s
             if kind == "merged":
                 kind, sent = "sse", per_s / (1 + per_s)
-            return sent * self.each[kind][i] + self.empty[kind][i] / HEARTBEAT_S
+            return sent * self.price(kind, sent, i) + self.empty[kind][i] / HEARTBEAT_S
         if kind == "longpoll":
-            some = 1 - exp(-per_s * WAIT_S)
+            some = 1 - math.exp(-per_s * WAIT_S)
             cycle = some / per_s + round_trip_s
             extra = per_s * round_trip_s  # came meanwhile, in the same answer
-            answer = self.each[kind][i] + (extra * PAYLOAD if i == 0 else 0)
+            answer = self.price(kind, per_s, i) + (extra * PAYLOAD if i == 0 else 0)
             return (some * answer + (1 - some) * self.empty[kind][i]) / cycle
         every = float(kind.removeprefix("poll"))
-        news = 1 - exp(-per_s * every)
-        return (news * self.each["poll1"][i]
+        news = 1 - math.exp(-per_s * every)
+        return (news * self.price("poll1", per_s, i)
                 + (1 - news) * self.empty["poll"][i]) / every
 
 
@@ -195,7 +208,7 @@ def run(lab):
                 "poll1", "merged") or per_s < 3 else 0))
             m["cpu_s"] = max(1e-9, m["cpu_s"] - bare["cpu_s"]) / m["count"]
             measured[kind, per_s] = m
-    model = Model(empty, measured, rates[0])
+    model = Model(empty, measured, rates)
     lab.numbers["sweep"] = model, measured, rates
     draw(lab, model, measured, rates, kinds)
 

@@ -73,6 +73,22 @@ def spread(wanted, gap):
     return result
 
 
+def short(value):
+    """200, 20k, 1M."""
+    for unit, text in ((1e6, "M"), (1e3, "k")):
+        if value >= 10 * unit or value == unit:
+            return f"{value / unit:g}{text}"
+    return f"{value:g}"
+
+
+def decades(low, high):
+    """Marks of a logarithmic axis: 1, 2, 5, 10... or only 1, 10, 100..."""
+    digits = (1, 2, 5) if high / low < 1500 else (1,)
+    places = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [(short(d * 10.0 ** n), d * 10.0 ** n) for n in places
+            for d in digits if low <= d * 10.0 ** n <= high]
+
+
 class Axis:
     """label says what and in which unit; ticks is [(text, value)]."""
 
@@ -105,6 +121,8 @@ class Axis:
         if self.log:
             lines.append(f"set logscale {letter}")
             lines.append(f'set format {letter} "%g"')
+        if self.log and not self.ticks:
+            self.ticks = decades(self.low, self.high)
         if self.ticks:
             marks = ", ".join(f'"{quote(t)}" {v:.9g}' for t, v in self.ticks)
             lines.append(f"set {letter}tics ({marks})")
