@@ -23,7 +23,8 @@ from lib.progress import Progress  # noqa: E402
 
 # In the report's order.
 EXPERIMENTS = ["octets", "updates", "sweep", "grid", "clients", "rtt",
-               "merging", "fanout", "saturation", "storm", "idle", "rivals", "capture"]
+               "merging", "fanout", "saturation", "storm", "idle", "rivals", "capture",
+               "advice"]
 
 
 def arguments():

@@ -12,6 +12,8 @@ const struct advice_scales advice_scales_usual = {
     .memory = 4294967296.0,
 };
 
+/* The model is not nearer the truth than that. */
+#define COST_SAME 1.1
 /* Below this either will do. */
 #define MARGIN_SMALL 0.1
 /* Fewer updates tell nothing of how often they come, unless any frequency that
@@ -46,6 +48,41 @@ static int cheapest(const struct advice *a, int but)
     return best;
 }
 
+/* Where ages are about the same, who follows is soonest: a long poll is late for
+ * what comes between two. */
+static bool is_sooner(const struct advice *a, int part, int than)
+{
+    double age_ms = a->prices[part].age_p99_ms;
+    double other_ms = a->prices[than].age_p99_ms;
+
+    if (than < TALLY_SSE && part >= TALLY_SSE)
+        return age_ms <= other_ms * 1.001;
+    return age_ms < 0.9 * other_ms;
+}
+
+/* Of those that cost as good as no more than best, the one that brings updates
+ * soonest; of two that follow, the cheaper one. */
+static int soonest(const struct advice *a, int best)
+{
+    int chosen = best;
+
+    for (int i = 0; best >= 0 && i < MODEL_TRANSPORTS; i++)
+        if (is_choice(a, i) && a->costs[i] <= a->costs[best] * COST_SAME &&
+            (is_sooner(a, i, chosen) ||
+             (chosen >= TALLY_SSE && i >= TALLY_SSE &&
+              a->costs[i] < a->costs[chosen])))
+            chosen = i;
+    return chosen;
+}
+
+int advice_choose(const struct advice *a, unsigned allowed)
+{
+    struct advice other = *a;
+
+    other.allowed = allowed;
+    return soonest(&other, cheapest(&other, -1));
+}
+
 static int decide(struct advice *a, const struct model_costs *costs,
                   const struct advice_scales *scales)
 {
@@ -56,11 +93,12 @@ static int decide(struct advice *a, const struct model_costs *costs,
             return rc;
         a->costs[i] = advice_cost(&a->prices[i], scales);
     }
-    a->verdict = cheapest(a, -1);
+    a->verdict = soonest(a, cheapest(a, -1));
     a->runner_up = a->verdict < 0 ? -1 : cheapest(a, a->verdict);
     a->margin = a->runner_up < 0
                     ? 0
-                    : a->costs[a->runner_up] / a->costs[a->verdict] - 1;
+                    : fmax(0, a->costs[a->runner_up] / a->costs[a->verdict] -
+                                  1);
     return 0;
 }
 

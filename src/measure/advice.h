@@ -1,6 +1,6 @@
 /* advice.h - which transport suits a workload, why, and what each would cost.
- * Decided by price alone, among those that bring updates within the acceptable
- * age and that the machine can carry.  Pure; any thread. */
+ * Decided by price, among those that bring updates within the acceptable age and
+ * that the machine can carry; where prices are as good as the same, by age.  Pure; any thread. */
 #ifndef PENSTOCK_MEASURE_ADVICE_H
 #define PENSTOCK_MEASURE_ADVICE_H
 
@@ -44,6 +44,8 @@ int advice_make(struct advice *out, const struct workload *w,
                 const struct advice_sample *sample, unsigned allowed,
                 const struct model_costs *costs,
                 const struct advice_scales *scales);
+/* What suits of those (bits, 1 << enum tally_part); -1: none fits. */
+int advice_choose(const struct advice *a, unsigned allowed);
 /* Calls say with each reason, a sentence; of the verdict first. */
 void advice_reasons(const struct advice *a,
                     void (*say)(void *arg, struct str reason), void *arg);

@@ -7,6 +7,9 @@
 
 /* More than this of all workers' time leaves no room for what comes unevenly. */
 #define UTILIZATION_MAX 0.8
+/* As cold as it gets; and how often it is to be for what costs are for. */
+#define COLD_MAX 2.5
+#define COLD_RATE 100
 /* No client asks again sooner, however short the way is. */
 #define POLL_MIN_S 0.01
 
@@ -14,9 +17,11 @@
 const struct model_costs model_costs_usual = {
     .delivery_us = {9, 7, 3.7, 3.7},
     .empty_us = {8, 6, 0, 0},
+    .cold = {0.4, 0.2, 0.6, 0.6},
     .message_us = 0.2,
+    .merge_us = 0.15,
     .kib_us = 0.3,
-    .send_us = {10, 10, 10, 4},
+    .send_us = {12, 12, 12, 6},
     .connect_us = 18,
     .memory_bytes = {300, 304, 385, 390},
     .socket_bytes = 3800,
@@ -128,6 +133,15 @@ static double heat_of(double readers)
     return known[2].heat;
 }
 
+/* How many times the costs of what a connection does so often a second. */
+static double cold_of(double slope, double rate)
+{
+    if (rate >= COLD_RATE)
+        return 1;
+    return rate <= 0 ? COLD_MAX
+                     : fmin(COLD_MAX, 1 + slope * log10(COLD_RATE / rate));
+}
+
 static int begin(struct reckoning *r, unsigned part, const struct workload *w,
                  const struct model_costs *costs, double cache_s)
 {
@@ -162,7 +176,9 @@ static void end(struct price *p, const struct reckoning *r)
     p->served_in += w->sends * r->o.send_in + r->o.setup_in / w->stay_s;
     p->served_out += w->sends * r->o.send_out + r->o.setup_out / w->stay_s;
     p->requests += r->part == TALLY_WEBSOCKET ? 0 : w->sends;
-    p->cpu_us += w->sends * c->send_us[r->part] + c->connect_us / w->stay_s;
+    p->cpu_us += w->sends * c->send_us[r->part] *
+                     cold_of(c->cold[TALLY_WEBSOCKET], w->sends) +
+                 c->connect_us / w->stay_s;
     p->cpu_us *= r->heat;
     p->utilization = p->cpu_us * 1e-6 * w->readers / w->workers;
     if (p->utilization > UTILIZATION_MAX)
@@ -238,8 +254,10 @@ static void price_follower(struct price *p, const struct reckoning *r)
     p->served_out = p->bytes_out;
     p->age_mean_ms += 1000 * (w->rtt_s + r->fan_s) / 2;
     p->age_p99_ms += 1000 * (w->rtt_s / 2 + r->fan_s);
-    p->cpu_us = (writes + beats) * c->delivery_us[r->part] +
-                (p->delivered - writes) * c->message_us +
+    p->cpu_us = (writes + beats) * c->delivery_us[r->part] *
+                    cold_of(c->cold[r->part], writes + beats) +
+                fmax(0, p->delivered - writes) * c->message_us +
+                p->merged * c->merge_us +
                 p->delivered * w->size_bytes / 1024 * c->kib_us;
     p->memory_bytes = c->memory_bytes[r->part] + c->socket_bytes;
 }
@@ -294,8 +312,9 @@ static void price_longpoll(struct price *p, const struct reckoning *r)
                fmin(1, random.all * gap)); /* come while nobody waits */
     p->age_mean_ms = 1000 * (late * gap / 2 + (w->rtt_s + r->fan_s) / 2);
     p->age_p99_ms = 1000 * (p99_of(late, gap) + w->rtt_s / 2 + r->fan_s);
-    p->cpu_us = full * c->delivery_us[r->part] +
-                p->empty * c->empty_us[r->part] +
+    p->cpu_us = (full * c->delivery_us[r->part] +
+                 p->empty * c->empty_us[r->part]) *
+                    cold_of(c->cold[r->part], p->requests) +
                 fmax(0, w->rate - full) * c->message_us +
                 w->rate * w->size_bytes / 1024 * c->kib_us;
     p->memory_bytes = c->memory_bytes[r->part] + c->socket_bytes;
@@ -378,7 +397,8 @@ static void price_poll(struct price *p, const struct reckoning *r,
     p->age_mean_ms = 1000 * ((interval + p->cache_s + w->rtt_s) / 2);
     p->age_p99_ms = 1000 * (p99_of_sum(interval, p->cache_s) + w->rtt_s / 2);
     p->cpu_us = asked * (some * c->delivery_us[r->part] +
-                         (1 - some) * c->empty_us[r->part]) +
+                         (1 - some) * c->empty_us[r->part]) *
+                    cold_of(c->cold[r->part], asked) +
                 asked * some * w->size_bytes / 1024 * c->kib_us;
     if (!w->newest)
         p->cpu_us += fmax(0, w->rate - some * asked) * c->message_us;

@@ -51,13 +51,17 @@ struct workload {
     double workers;      /* cores */
 };
 
-/* What one of each takes of a processor, in us, with 1000 readers in its
- * caches; and of memory, in octets. */
+/* What one of each takes of a processor, in us, with up to 1000 readers and a
+ * hundred of it a second and connection; and of memory, in octets. */
 struct model_costs {
     double delivery_us[MODEL_TRANSPORTS]; /* a write to a follower; an answer to
                                            * a poll that has something */
     double empty_us[MODEL_TRANSPORTS];    /* an answer without a message */
+    double cold[MODEL_TRANSPORTS]; /* what of these a tenth as many cost more
+                                    * each, in parts of 1: what has been quiet
+                                    * is in no cache */
     double message_us; /* each further message in the same write or answer */
+    double merge_us;   /* each that a follower is not sent */
     double kib_us;     /* each KiB of data */
     double send_us[MODEL_TRANSPORTS];     /* a message from a client */
     double connect_us;

@@ -226,17 +226,8 @@ enum transport_kind advisor_choice(const struct server *s,
     return plain == 0 ? KIND_N : (enum transport_kind)(plain - 1);
 }
 
-/* Of those that any client can read by. */
-static unsigned cheapest_plain(const struct advice *a)
-{
-    unsigned best = 0;
-
-    for (unsigned i = 0; i < KIND_WEBSOCKET; i++)
-        if (a->prices[i].fits &&
-            (best == 0 || a->costs[i] < a->costs[best - 1]))
-            best = i + 1;
-    return best;
-}
+/* Any client can read by these. */
+#define PLAIN (1u << KIND_POLL | 1u << KIND_LONGPOLL | 1u << KIND_SSE)
 
 static bool is_worth_it(const struct standing *now, const struct advice *a)
 {
@@ -264,7 +255,7 @@ static void consider(struct standing *now, const struct advice *a)
                           a->verdict == TALLY_POLL
                               ? (uint64_t)(a->prices[TALLY_POLL].poll_s * 1000)
                               : 0);
-    atomic_store_explicit(&now->plain, (uint8_t)cheapest_plain(a),
+    atomic_store_explicit(&now->plain, (uint8_t)(advice_choose(a, PLAIN) + 1),
                           memory_order_relaxed);
 }
 

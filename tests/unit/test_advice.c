@@ -38,9 +38,21 @@ static void the_cheapest_that_fits_is_advised(void **state)
         advise(ALL);
         assert_true(a.verdict >= 0 && a.prices[a.verdict].fits);
         for (int k = 0; k < MODEL_TRANSPORTS; k++)
-            assert_true(!a.prices[k].fits || a.costs[k] >= a.costs[a.verdict]);
+            assert_true(!a.prices[k].fits ||
+                        a.costs[k] * 1.1001 >= a.costs[a.verdict]);
         assert_true(a.runner_up != a.verdict && a.margin >= 0);
     }
+}
+
+static void of_those_that_cost_the_same_the_sooner_one_is_advised(void **state)
+{
+    w.rate = 1.0 / 3600;
+    w.age_s = 10;
+    advise(1u << TALLY_LONGPOLL | 1u << TALLY_SSE);
+    assert_in_range(a.costs[TALLY_SSE] / a.costs[TALLY_LONGPOLL] * 1000, 950,
+                    1050);
+    assert_int_equal(a.verdict, TALLY_SSE);
+    assert_true(a.margin >= 0);
 }
 
 static void what_the_route_does_not_serve_is_not_advised(void **state)
@@ -178,6 +190,7 @@ int main(void)
 #define FACT(name) cmocka_unit_test_setup(name, start_usual)
     const struct CMUnitTest tests[] = {
         FACT(the_cheapest_that_fits_is_advised),
+        FACT(of_those_that_cost_the_same_the_sooner_one_is_advised),
         FACT(what_the_route_does_not_serve_is_not_advised),
         FACT(two_ways_are_for_websocket),
         FACT(what_is_public_and_may_be_old_is_polled_from_a_cache),
