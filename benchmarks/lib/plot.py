@@ -183,7 +183,7 @@ def bars(path, title, rows, x, width=WIDTH, reference=None):
     script = head(path, title, width, height) + x.script("x")
     script += ("unset grid\n"
                f"set yrange [{len(rows) - 0.4:.1f}:-0.6]\nset border 1\n"
-               "set ytics scale 0\n")
+               "set ytics scale 0\nset xtics out\n")
     marks = ", ".join(f'"{quote(r[0])}" {i}' for i, r in enumerate(rows) if r)
     longest = max(len(r[0]) for r in rows if r)
     script += f"set ytics ({marks})\nset lmargin {longest * 0.95 + 2:.0f}\n"
