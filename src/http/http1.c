@@ -247,6 +247,7 @@ static void refuse_connection(struct http1 *h, int status, const char *reason)
                      "{\"status\":%d,\"title\":\"%s\",\"detail\":\"%s\"}\n",
                      status, status_reason((unsigned)status), reason);
 
+    send_output(h);
     http_date(date, clock_wall_ms());
     meter_add(METER_requests_refused, 1);
     log_info("request.refused", "client=%s status=%d reason=\"%s\"",
@@ -355,14 +356,50 @@ static bool intake_idle(const struct http1 *h)
                    : !parser_holds(h->intake->parser);
 }
 
+static void give_intake(struct http1 *h)
+{
+    if (h->intake != NULL && !h->intake->late &&
+        (h->conn.dead || intake_idle(h)))
+        intake_give(&h->intake);
+}
+
+static void send_late(struct note *note)
+{
+    struct intake *in =
+        (struct intake *)((char *)note - offsetof(struct intake, later));
+    struct http1 *h = in->owner;
+
+    in->late = false;
+    if (!h->conn.dead)
+        send_output(h);
+    give_intake(h);
+}
+
+/* Sends what was put together, behind the notes that are on their way: those
+ * who read what was published here have it before the publisher has its answer,
+ * who then asks for more at once. */
+static void send_in_turn(struct http1 *h)
+{
+    struct intake *in = h->intake;
+
+    if (in == NULL || in->output.len == 0 || in->late)
+        return;
+    if (!worker_has_notes(worker_self())) {
+        send_output(h);
+        return;
+    }
+    in->late = true;
+    in->later.run = send_late;
+    worker_post(worker_self(), &in->later);
+}
+
 /* Gives back what could not be while the parser was calling us. */
 static void end_processing(struct http1 *h)
 {
     h->exchange.processing = false;
     if (!h->conn.dead)
-        send_output(h);
-    if (h->intake != NULL && (h->conn.dead || intake_idle(h)))
-        intake_give(&h->intake);
+        send_in_turn(h);
+    give_intake(h);
 }
 
 static void process(struct http1 *h)
@@ -461,7 +498,7 @@ static void on_eof(struct conn *c)
     abandon(h);
     /* The last answer may still be on its way out. */
     if (flushing)
-        conn_linger(c);
+        linger(h);
     else
         conn_close(c, false);
 }
@@ -497,7 +534,7 @@ static void on_timeout(struct conn *c)
             refuse_connection(h, 408, "the request took too long to arrive");
         return;
     }
-    conn_linger(c); /* idle between requests */
+    linger(h); /* idle between requests */
 }
 
 static void on_broken(struct conn *c, int error)
@@ -513,7 +550,7 @@ static void on_drain(struct conn *c)
 
     if (!x->busy) {
         if (input_len(h) == 0 && !in_head(h))
-            conn_linger(c);
+            linger(h);
         return;
     }
     x->keep_alive = false;

@@ -47,6 +47,7 @@ struct intake *intake_take(const struct parser_ops *ops, void *arg,
     }
     in->unwanted_bytes = 0;
     in->due_us = 0;
+    in->owner = arg;
     parser_lend(in->parser, ops, arg, limits);
     return in;
 }

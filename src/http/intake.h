@@ -7,6 +7,7 @@
 #define PENSTOCK_HTTP_INTAKE_H
 
 #include "base/buffer.h"
+#include "base/mailbox.h"
 #include "http/parser.h"
 
 struct intake {
@@ -16,6 +17,9 @@ struct intake {
     size_t unwanted_bytes; /* of a body that nobody reads */
     uint64_t due_us;       /* the handler's deadline, while the body's is set;
                             * 0: none */
+    struct note later;     /* its owner's, to send output a little later */
+    void *owner;           /* what arg of intake_take() was */
+    bool late;             /* the note is on its way: not to be given back */
     struct intake *next;   /* while nobody has it */
 };
 

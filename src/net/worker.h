@@ -51,6 +51,12 @@ void worker_free(struct worker *w);
  * and runs before the loop sleeps again. */
 void worker_post(struct worker *w, struct note *note);
 
+/* Whether w, which this thread is, has notes to run before it sleeps. */
+static inline bool worker_has_notes(const struct worker *w)
+{
+    return atomic_load_explicit(&w->local.top, memory_order_relaxed) != NULL;
+}
+
 /* The worker that this thread is; NULL in other threads. */
 struct worker *worker_self(void);
 /* Microseconds, monotonic. */
