@@ -11,6 +11,7 @@ import importlib
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -93,6 +94,8 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     facts = machine.facts(penstock)
     machine.prepare()
+    # So that the servers end as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     modules = [importlib.import_module(f"experiments.{n}")
                for n in EXPERIMENTS if not args.names or n in args.names]
     progress = Progress([(m.__name__.split(".")[-1],

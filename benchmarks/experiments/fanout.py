@@ -13,7 +13,7 @@ METHOD = ("`penstock bench` holds the readers and publishes messages of 64 octet
           "moment at which a message was due to be published to its arrival, so "
           "nothing that waits is left out. One worker on one CPU, the clients "
           "on the other; three goes.")
-SECONDS = (36, 150)
+SECONDS = (24, 180)
 NAMES = {"websocket": "WebSocket", "sse": "SSE", "longpoll": "long poll"}
 RATES = {18000: 2, 5000: 8}
 

@@ -13,7 +13,7 @@ METHOD = ("500 readers, messages of 300 octets, published in an open loop at "
           "is said is of the two together. Ages count from when a message was "
           "due. A reader that falls behind by more than the history (4,096 "
           "messages) is told of the gap.")
-SECONDS = (32, 130)
+SECONDS = (15, 90)
 NAMES = {"websocket": "WebSocket", "sse": "SSE", "longpoll": "long poll"}
 READERS = 500
 

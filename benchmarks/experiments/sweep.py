@@ -27,7 +27,7 @@ METHOD = ("Measured from 1 message a second to 1,000, with twenty readers of one
           "compared with a stream that is merged to the same frequency "
           "(`max_rate`). The processor's time is penstock's less that of "
           "taking in the messages without readers.")
-SECONDS = (50, 150)
+SECONDS = (44, 170)
 
 DAY = 86400
 NAMES = {"websocket": "WebSocket", "sse": "SSE", "longpoll": "long poll",
@@ -195,7 +195,7 @@ class Model:
 def run(lab):
     rates = lab.pick([1, 10, 100], [1, 3, 10, 30, 100, 300, 1000], [10, 100])
     kinds = ["websocket", "sse", "merged", "longpoll", "poll1"]
-    seconds = lab.pick(2.0, 3.2, 0.2)
+    seconds = lab.pick(1.5, 3.2, 0.2)
     at_least = lab.pick(3, 6, 0.2)
     lab.step("heartbeats and empty answers")
     empty = prices(lab)
