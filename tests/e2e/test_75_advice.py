@@ -198,7 +198,7 @@ def predicted(reading, rate, regular, rtt_ms, *more):
 
 # rate, size, regular, seconds
 CASES = {
-    "slow": (0.7, 64, True, 6),
+    "slow": (0.7, 64, True, 5),
     "steady": (12, 300, True, 3),
     "fast": (60, 64, True, 3),
     "random": (30, 1000, False, 5),
