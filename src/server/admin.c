@@ -1,4 +1,4 @@
-/* The admin listener: publishing, what there is, health, counters. */
+/* The admin listener: publishing, what there is, health, counters, a page. */
 #include <errno.h>
 #include <openssl/crypto.h>
 
@@ -9,8 +9,10 @@
 #include "measure/updates.h"
 #include "server/advisor.h"
 #include "server/apply.h"
+#include "server/dashboard.h"
 #include "server/live.h"
 #include "server/metrics.h"
+#include "server/race.h"
 #include "server/reload.h"
 #include "server/report.h"
 #include "server/server.h"
@@ -33,14 +35,43 @@ static void respond_json(struct exchange *x, struct buffer *body)
 
 /* ---- who may ------------------------------------------------------------- */
 
+/* Takes as long whatever it is that differs. */
+static bool is_same(struct str a, struct str b)
+{
+    return a.n == b.n && CRYPTO_memcmp(a.p, b.p, b.n) == 0;
+}
+
+/* A page cannot give a WebSocket a field, but subprotocols: the token is one of
+ * them, in hexadecimal, as it may hold what a subprotocol must not. */
+#define TOKEN_SUBPROTOCOL "penstock.token."
+
+static bool subprotocol_matches(const struct exchange *x, struct str token)
+{
+    struct buffer want = {0};
+    struct str list, element;
+    unsigned at = 0;
+    bool matches = false;
+
+    buffer_append_str(&want, STR(TOKEN_SUBPROTOCOL));
+    for (size_t i = 0; i < token.n; i++)
+        buffer_printf(&want, "%02x", (unsigned char)token.p[i]);
+    while (headers_next(&x->request->headers, "Sec-WebSocket-Protocol", &at,
+                        &list))
+        while (str_list_next(&list, &element))
+            matches |= is_same(element, buffer_str(&want));
+    matches &= !want.failed;
+    buffer_fini(&want);
+    return matches;
+}
+
 static bool token_matches(const struct exchange *x, struct str token)
 {
     struct str given = headers_get(&x->request->headers, "Authorization");
     struct str scheme, value = str_split(given, ' ', &scheme);
 
-    value = str_trim(value);
-    return str_eq_nocase(scheme, STR("Bearer")) && value.n == token.n &&
-           CRYPTO_memcmp(value.p, token.p, token.n) == 0;
+    return (str_eq_nocase(scheme, STR("Bearer")) &&
+            is_same(str_trim(value), token)) ||
+           subprotocol_matches(x, token);
 }
 
 /* A web page can make its visitor's browser send requests to loopback; but it
@@ -265,17 +296,22 @@ static void serve_name(struct exchange *x, struct str path)
         show_metrics(x);
     else
         exchange_problem(x, 404, NULL,
-                         "there are /channels, /channels/NAME, /routes, /advice, "
-                         "/live, /metrics, /healthz and /readyz");
+                         "there are / (for a browser), /channels, "
+                         "/channels/NAME, /routes, /advice, /live, "
+                         "/race/TRANSPORT/CHANNEL, /metrics, /healthz and "
+                         "/readyz");
 }
 
 void serve_admin(struct exchange *x)
 {
     const struct server *server = server_part(x)->server;
     struct str path = x->request->path;
-    const struct str prefix = STR("/channels/");
+    const struct str prefix = STR("/channels/"), race = STR("/race/");
+    const struct asset *file = dashboard_file(path);
 
-    if (str_eq(path, STR("/healthz")))
+    if (file != NULL)
+        dashboard_serve(x, file);
+    else if (str_eq(path, STR("/healthz")))
         show_health(x, true);
     else if (str_eq(path, STR("/readyz")))
         show_health(x, atomic_load(&server->ready) &&
@@ -287,6 +323,8 @@ void serve_admin(struct exchange *x)
                                            path.n - prefix.n});
     else if (!str_eq(x->request->method, STR("GET")) && !x->is_head)
         refuse_method(x, "GET, HEAD");
+    else if (str_starts(path, race))
+        race_serve(x, (struct str){path.p + race.n, path.n - race.n});
     else
         serve_name(x, path);
 }

@@ -33,15 +33,15 @@ static void append_name(struct buffer *out, struct str octets)
     buffer_fini(&escaped);
 }
 
-/* The route whose channel that is: r, or, where r has no channels of its own,
- * another one of the file. */
+/* The route whose channel that is: r, or, where r is none or has no channels of
+ * its own, another one of the file. */
 static const struct route *find_home(const struct config *config,
                                      const struct route *r, struct str name,
                                      struct pattern_values *values)
 {
     const struct route *home;
 
-    if (r->channel_text != NULL)
+    if (r != NULL && r->channel_text != NULL)
         return pattern_match(&r->channel, name, values) ? r : NULL;
     home = config_route_of_channel(config, name, values);
     return home == NULL || home->per_connection ||
@@ -64,8 +64,9 @@ static int open_channel(struct exchange *x, const struct route *home,
     return rc;
 }
 
-int multiplex_find(struct exchange *x, struct str name,
-                   struct feed_channel *out)
+/* Of route r, or, with NULL, of any. */
+static int find(struct exchange *x, const struct route *r, struct str name,
+                struct feed_channel *out)
 {
     const struct config *config = (const struct config *)x->snapshot;
     struct pattern_values values;
@@ -77,13 +78,24 @@ int multiplex_find(struct exchange *x, struct str name,
     append_name(&text, name);
     if (text.failed)
         rc = -ENOMEM;
-    else if ((home = find_home(config, x->about, buffer_str(&text),
-                               &values)) != NULL)
+    else if ((home = find_home(config, r, buffer_str(&text), &values)) != NULL)
         rc = open_channel(x, home, buffer_str(&text), &values, out);
     if (rc < 0)
         feed_channel_fini(out);
     buffer_fini(&text);
     return rc;
+}
+
+int multiplex_find(struct exchange *x, struct str name,
+                   struct feed_channel *out)
+{
+    return find(x, x->about, name, out);
+}
+
+int multiplex_find_any(struct exchange *x, struct str name,
+                       struct feed_channel *out)
+{
+    return find(x, NULL, name, out);
 }
 
 /* ---- the request ----------------------------------------------------------- */

@@ -16,5 +16,8 @@ void multiplex_fini(struct feed *feed);
 
 /* For feed_set_finder(). */
 feed_find_fn multiplex_find;
+/* The same, whatever x is about: any channel of x->snapshot's routes that is
+ * not one client's own. */
+feed_find_fn multiplex_find_any;
 
 #endif

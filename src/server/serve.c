@@ -245,6 +245,12 @@ static void read_cursor(const struct http_message *m, struct feed *feed)
     feed->etag = cursor_parse_etags(headers_get(&m->headers, "If-None-Match"));
 }
 
+void serve_read(const struct http_message *m, struct feed *feed)
+{
+    read_wait(m, feed);
+    read_cursor(m, feed);
+}
+
 static void refuse_channel(struct exchange *x, int error, struct str name)
 {
     struct answer_headers a;

@@ -71,6 +71,9 @@ int server_run(struct config *config);
 /* serve.c: answers requests of clients, and of the admin listener.  x->service
  * is a part's; called on its worker. */
 void serve_client(struct exchange *x);
+/* Reads from where, and for how long, m asks. */
+struct feed;
+void serve_read(const struct http_message *m, struct feed *feed);
 /* What Retry-After says where there is no telling: far enough apart. */
 #define RETRY_LEAST_S 5
 #define RETRY_MOST_S  15

@@ -1,0 +1,206 @@
+// dashboard.js - the page: which view is shown, what stands above them all, and
+// the keys.
+import { Chart, Spark, forgetColours } from './chart.js';
+import { NAMES, TRANSPORTS, bytes, count, digits, duration, h, ms, put } from './format.js';
+import { Live, ask } from './live.js';
+import { RaceView } from './race.js';
+import { RouteView } from './route.js';
+import { Routes } from './routes.js';
+
+const $ = id => document.getElementById(id);
+const ADVICE_MS = 15_000;
+const live = new Live();
+
+// --- light and dark ------------------------------------------------------------
+
+const THEMES = { auto: '◐ auto', light: '☀ light', dark: '☾ dark' };
+let theme = localStorage.getItem('penstock.theme') ?? 'auto';
+
+function applyTheme() {
+  if (theme === 'auto') delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  put($('theme'), THEMES[theme] ?? THEMES.auto);
+  forgetColours();
+  for (const chart of Object.values(charts)) chart.draw();
+  view?.restyle?.();
+}
+
+function nextTheme() {
+  const names = Object.keys(THEMES);
+  theme = names[(names.indexOf(theme) + 1) % names.length];
+  localStorage.setItem('penstock.theme', theme);
+  applyTheme();
+}
+
+// --- above all -------------------------------------------------------------------
+
+const TILES = {
+  readers: { title: 'Readers', text: t => count(t.readers.last) },
+  delivered: { title: 'Delivered', text: t => `${count(t.delivered.last)}/s` },
+  bytes_out: { title: 'Sent', text: t => `${bytes(t.bytes_out.last)}/s` },
+  age: { title: 'Age, p99', text: t => ms(t.age.last),
+    hint: 'From arrival to being written to a reader, on the route where it is the largest; without polls' },
+  cpu: { title: 'CPU', text: t => `${digits(Math.round(t.cpu.last * 10) / 10)} %`,
+    hint: 'Of one core' },
+  memory: { title: 'Memory', text: t => bytes(t.memory.last) },
+};
+
+for (const [name, tile] of Object.entries(TILES)) {
+  tile.number = h('b', {}, '–');
+  tile.note = h('small');
+  tile.spark = new Spark();
+  tile.more = name === 'readers' ? null : tile.spark.element;
+  $('tiles').append(h('div', { class: `tile t-${name}`, title: tile.hint ?? null },
+    h('span', {}, tile.title), tile.number, tile.note, tile.spark.element));
+}
+for (const t of TRANSPORTS)
+  $('legend').append(h('li', { class: t }, h('i'), NAMES[t], ' ', h('b')));
+
+const charts = {
+  delivered: new Chart($('chart-delivered')),
+  bytes_out: new Chart($('chart-sent'), bytes),
+};
+
+function showTiles() {
+  const { totals, byTransport } = live;
+  for (const [name, tile] of Object.entries(TILES)) {
+    if (Number.isNaN(totals[name].last)) continue;
+    put(tile.number, tile.text(totals));
+    tile.spark.set(totals[name].list(120));
+  }
+  [...$('legend').children].forEach((li, i) =>
+    put(li.lastChild, count(byTransport[TRANSPORTS[i]].readers)));
+}
+
+function showCharts() {
+  const times = live.times.list();
+  for (const [what, chart] of Object.entries(charts))
+    chart.set(times, Object.fromEntries(
+      TRANSPORTS.map(t => [t, live.byTransport[t][what].list()])));
+}
+
+const STATES = { live: 'live', lost: 'no answer, trying again',
+  paused: 'paused', connecting: 'connecting' };
+live.addEventListener('state', () => {
+  put($('state').lastChild, STATES[live.state]);
+  $('state').className = `state ${live.state}`;
+});
+
+// --- the views --------------------------------------------------------------------
+
+const routes = new Routes($('table'), live, open);
+let view = null, shown = 'overview';
+
+function open(route) {
+  location.hash = `#/route/${encodeURIComponent(route.key)}`;
+}
+
+// #/  #/route/KEY  #/race/KEY
+function whereTo() {
+  const [, name, key] = /^#\/(route|race)\/(.+)$/.exec(location.hash) ?? [];
+  const route = name && live.routes.get(decodeURIComponent(key));
+  return route ? { name, route } : { name: 'overview' };
+}
+
+function navigate() {
+  const { name, route } = whereTo();
+  if (view && view.key === route?.key && shown === name) return;
+  view?.close();
+  view = null;
+  for (const id of ['overview', 'route', 'race']) $(id).hidden = id !== name;
+  shown = name;
+  if (name === 'route') view = new RouteView($('route'), live, route);
+  if (name === 'race') view = new RaceView($('race'), live, route);
+  document.title = route ? `${route.said.path} · penstock` : 'penstock';
+  if (view) {
+    scrollTo(0, 0);
+    document.querySelector(`#${name} h1`)?.focus({ preventScroll: true });
+  } else update();
+}
+
+// In pieces, each in a task of its own: the browser may draw in between.
+function update() {
+  if (shown === 'overview') {
+    showTiles();
+    setTimeout(showCharts);
+    setTimeout(() => {
+      routes.update();
+      countRoutes();
+    });
+  } else {
+    setTimeout(() => view?.update());
+  }
+}
+
+function countRoutes() {
+  const all = live.order.length, some = routes.shown;
+  put($('count'), some < all && $('filter').value ? `${some} of ${all}` : String(all));
+  $('empty').hidden = all > 0 && (some > 0 || !$('filter').value);
+  put($('empty'), all > 0 ? 'No route has that in its path, source or transports.'
+    : 'No routes: the config file has none.');
+}
+
+live.addEventListener('document', () => {
+  const { said } = live;
+  put($('about'), `${said.version} · up ${duration(said.uptime_s)} · ${
+    said.workers} ${said.workers === 1 ? 'worker' : 'workers'} · ${count(said.clients)} connections`);
+  if (shown !== whereTo().name) navigate();
+  update();
+});
+
+// --- advice ------------------------------------------------------------------------
+
+async function advise() {
+  if (!document.hidden && live.state === 'live') {
+    const answer = await ask('/advice').catch(() => null);
+    const said = answer?.ok ? await answer.json().catch(() => null) : null;
+    for (const a of said?.routes ?? []) {
+      const route = live.routes.get(`${a.host ?? ''} ${a.path}`);
+      if (route) route.advice = a;
+    }
+    document.body.classList.toggle('advised', Boolean(said));
+  }
+  setTimeout(advise, ADVICE_MS);
+}
+
+// --- keys ----------------------------------------------------------------------------
+
+function onKey(event) {
+  const typing = event.target.matches?.('input, select, textarea');
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === 'Escape' && !document.querySelector('dialog[open]')) {
+    if (typing && event.target.value && event.target.id === 'filter') return;
+    if (typing) event.target.blur();
+    else if (shown !== 'overview') location.hash = '#/';
+    return;
+  }
+  if (typing) {
+    if (event.key === 'ArrowDown' && event.target.id === 'filter') routes.focusFirst();
+    return;
+  }
+  if (event.key === '/' && shown === 'overview') {
+    $('filter').focus();
+    event.preventDefault();
+  } else if (event.key === 'ArrowDown' && shown === 'overview' && !routes.focused) {
+    routes.focusFirst();
+    event.preventDefault();
+  } else if (event.key === 't') nextTheme();
+  else if (event.key === '?') $('keys').showModal();
+  else if (event.key === 'r') {
+    const key = view?.key ?? routes.focused?.key;
+    if (key) location.hash = `#/race/${encodeURIComponent(key)}`;
+  }
+}
+
+$('theme').onclick = nextTheme;
+$('help').onclick = () => $('keys').showModal();
+$('filter').oninput = () => {
+  routes.filter($('filter').value);
+  countRoutes();
+};
+addEventListener('keydown', onKey);
+addEventListener('hashchange', navigate);
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', applyTheme);
+applyTheme();
+live.addEventListener('document', advise, { once: true });
+live.start();
