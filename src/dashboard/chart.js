@@ -75,7 +75,7 @@ export class Chart {
       cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
       scales: { y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       axes: [
-        { ...axis, space: 80, values: (u, ticks) => ticks.map(t => {
+        { ...axis, space: 80, size: 26, values: (u, ticks) => ticks.map(t => {
           const s = Math.round(Date.now() / 1000 - t);
           return s <= 1 ? 'now' : s < 60 ? `−${s} s`
             : `−${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`;

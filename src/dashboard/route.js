@@ -50,7 +50,7 @@ export class RouteView {
       ['Memory'], ['Age, mean'], ['p99'], ['Delivers'], ['Fits']], 'The price of each transport');
     this.verdict = h('p', { class: 'verdict' });
     this.why = h('ul', { class: 'why' });
-    this.advice.append(h('h2', {}, 'Advice'), this.verdict, this.why, this.prices.element);
+    this.advice.append(h('h2', {}, 'Advice, and the price of each for one reader'), this.verdict, this.why, this.prices.element);
     const raceable = said.channel && !said.channel.includes('{connection}');
     const delivered = h('div'), sent = h('div');
     place.replaceChildren(
@@ -128,11 +128,11 @@ export class RouteView {
     this.verdict.className = `verdict ${verdict ?? 'nothing'}`;
     const why = [...advice.why ?? []];
     if (runner_up) {
-      const by = typeof margin === 'number' ? `, ${digits(margin)} behind` : margin ? `, ${margin}` : '';
+      const by = typeof margin === 'number' ? `, which costs ${digits(margin * 100)} % more` : '';
       why.push(`Next best: ${NAMES[runner_up]}${by}.`);
     }
     if (confidence !== undefined && confidence !== null)
-      why.push(`Confidence: ${typeof confidence === 'number' ? `${digits(confidence * 100)} %` : confidence}.`);
+      why.push(`Confidence: ${confidence}.`);
     const joined = why.join('\n');
     if (this.told !== joined) this.why.replaceChildren(...why.map(w => h('li', {}, w)));
     this.told = joined;
