@@ -244,7 +244,7 @@ static int measure(struct bench *b)
     if (rc < 0)
         return rc;
     await_end(b);
-    if (b->publisher != NULL)
+    if (b->publisher != NULL && publisher_done(b->publisher))
         await_stragglers(b);
     crowd_mark_end(b->crowd);
     f->measured_us = clock_now_us() - began_us;

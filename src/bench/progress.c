@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,7 +13,7 @@
 #define TERMINAL_US 500000
 #define LINE_US     5000000
 
-static volatile sig_atomic_t interrupted;
+static atomic_int interrupted; /* by any thread's handler */
 
 static void on_signal(int signal)
 {

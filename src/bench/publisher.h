@@ -51,7 +51,7 @@ uint64_t publisher_accepted(const struct publisher *p);
 void publisher_stop(struct publisher *p);
 /* After that. */
 const struct publisher_sum *publisher_sum(const struct publisher *p);
-/* Letters accepted, by channel. */
+/* Letters accepted, by channel.  Once it is done or stopped. */
 const uint32_t *publisher_channels(const struct publisher *p);
 void publisher_free(struct publisher **pp);
 

@@ -289,6 +289,7 @@ def test_an_interrupted_run_still_reports(penstock):
     finally:
         process.kill()
     r = json.loads(out)
+    assert "Sanitizer" not in errors, errors
     assert process.returncode == 1 and "it was interrupted" in r["faults"]
     assert r["deliveries"]["delivered"] > 10, errors
 
