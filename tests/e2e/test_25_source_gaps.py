@@ -267,7 +267,7 @@ def test_a_channel_that_is_added_while_its_backend_is_lost_is_told(
 def test_polls_of_several_channels_say_that_one_may_be_old(penstock, backend):
     feeds, servers, config = two_lost(backend)
     p = penstock(config)
-    wait_for(lambda: feeds["b"].readers == 1)
+    p.wait_for(lambda: len(p.log_lines(" source.open ")) == 2)
     feeds["b"].add("1")
     url = "/all?channel=a&channel=b"
     p.wait_for(lambda: p.get(url).status == 200)
