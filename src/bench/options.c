@@ -5,50 +5,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/amount.h"
 #include "bench/letter.h"
-#include "config/units.h"
 
 /* ---- numbers -------------------------------------------------------------------- */
 
-bool options_rate(const char *text, double *per_s)
+/* A number without a unit is one of the usual: a second, seconds, octets. */
+static bool read_rate(const char *text, double *per_s)
 {
-    static const struct {
-        const char *unit;
-        double seconds;
-    } units[] = {
-        {"", 1}, {"/s", 1}, {"/m", 60}, {"/min", 60}, {"/h", 3600},
-    };
-    char *end;
-    double n = strtod(text, &end);
-
-    if (end == text || !(n > 0) || n > 1e9)
-        return false;
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-        if (strcmp(end, units[i].unit) == 0) {
-            *per_s = n / units[i].seconds;
-            return true;
-        }
-    return false;
+    return (amount_plain(text, per_s) || amount_rate(text, per_s)) &&
+           *per_s > 0 && *per_s <= 1e9;
 }
 
-bool options_duration(const char *text, uint64_t *ms)
+static bool read_duration(const char *text, uint64_t *ms)
 {
-    char *end;
-    double n = strtod(text, &end);
+    double s;
 
-    if (duration_parse(str_of(text), ms) == 0)
-        return true;
-    if (end == text || (*end != '\0' && strcmp(end, "s") != 0) || !(n >= 0) ||
-        n > 1e9)
+    if (!(amount_plain(text, &s) || amount_time(text, &s)) || s > 1e9)
         return false;
-    *ms = (uint64_t)(n * 1000 + .5);
+    *ms = (uint64_t)(s * 1000 + .5);
     return true;
 }
 
-bool options_size(const char *text, uint64_t *bytes)
+static bool read_size(const char *text, uint64_t *bytes)
 {
-    return str_to_u64(str_of(text), bytes) ||
-           size_parse(str_of(text), bytes) == 0;
+    double n;
+
+    if (!(amount_plain(text, &n) || amount_size(text, &n)) || n > 1e15)
+        return false;
+    *bytes = (uint64_t)n;
+    return true;
 }
 
 static bool read_count(const char *text, unsigned least, unsigned most,
@@ -264,7 +250,7 @@ static bool read_seconds(const char *text, uint64_t *s)
 {
     uint64_t ms;
 
-    if (!options_duration(text, &ms) || ms < 1000 || ms > 3600 * 1000)
+    if (!read_duration(text, &ms) || ms < 1000 || ms > 3600 * 1000)
         return false;
     *s = ms / 1000;
     return true;
@@ -291,7 +277,7 @@ static bool take_reader(struct bench_options *o, int option, const char *value)
     case OPT_CHANNELS:
         return read_count(value, 1, LETTER_CHANNELS_MAX, &o->channels);
     case OPT_EVERY:
-        return options_duration(value, &o->plan.interval_ms) &&
+        return read_duration(value, &o->plan.interval_ms) &&
                o->plan.interval_ms > 0;
     case OPT_WAIT:
         return read_seconds(value, &o->plan.wait_s);
@@ -304,7 +290,7 @@ static bool take_reader(struct bench_options *o, int option, const char *value)
     case OPT_ADDRESSES:
         return read_count(value, 1, 1u << 23, &o->plan.addresses);
     default:
-        return options_duration(value, &o->cut_ms); /* OPT_CUT */
+        return read_duration(value, &o->cut_ms); /* OPT_CUT */
     }
 }
 
@@ -318,11 +304,11 @@ static bool take_message(struct bench_options *o, int option, const char *value)
         o->publish = value;
         return true;
     case OPT_RATE:
-        return options_rate(value, &o->rate);
+        return read_rate(value, &o->rate);
     case OPT_WINDOW:
         return read_count(value, 1, 1000000, &o->window);
     case OPT_SIZE:
-        if (!options_size(value, &n) || n > 16u << 20)
+        if (!read_size(value, &n) || n > 16u << 20)
             return false;
         o->size_bytes = (size_t)n;
         return true;
@@ -346,15 +332,15 @@ static bool take_run(struct bench_options *o, int option, const char *value)
 {
     switch (option) {
     case OPT_DURATION:
-        return options_duration(value, &o->duration_ms);
+        return read_duration(value, &o->duration_ms);
     case OPT_WARMUP:
-        return options_duration(value, &o->warmup_ms);
+        return read_duration(value, &o->warmup_ms);
     case OPT_SETTLE:
-        return options_duration(value, &o->settle_ms);
+        return read_duration(value, &o->settle_ms);
     case OPT_GRACE:
-        return options_duration(value, &o->grace_ms);
+        return read_duration(value, &o->grace_ms);
     case OPT_CONNECT_TIMEOUT:
-        return options_duration(value, &o->connect_ms);
+        return read_duration(value, &o->connect_ms);
     case OPT_PID:
         return read_pid(o, value);
     case OPT_CA:
@@ -563,11 +549,11 @@ static bool take_compare_option(struct compare_options *o, int option,
 {
     switch (option) {
     case OPT_FOR:
-        return options_duration(value, &o->for_ms) && o->for_ms >= 100;
+        return read_duration(value, &o->for_ms) && o->for_ms >= 100;
     case OPT_CLIENTS:
         return read_count(value, 1, 100000, &o->clients);
     case OPT_EVERY:
-        return options_duration(value, &o->every_ms) && o->every_ms > 0;
+        return read_duration(value, &o->every_ms) && o->every_ms > 0;
     case OPT_HEADER:
         return add_field(&o->fields, value);
     case OPT_COMPRESS:

@@ -51,13 +51,7 @@ enum options_result compare_options_read(struct compare_options *o, int count,
                                          char **args);
 void compare_options_fini(struct compare_options *o);
 
-/* "20", "20/s", "2/min", "2.5/h" to a second's.  False: it is none. */
-bool options_rate(const char *text, double *per_s);
-/* "30s", "200ms", "2"; seconds where no unit stands. */
-bool options_duration(const char *text, uint64_t *ms);
 /* Whether data of this Content-Type is JSON. */
 bool options_type_is_json(const char *type);
-/* "300", "300B", "64KiB". */
-bool options_size(const char *text, uint64_t *bytes);
 
 #endif

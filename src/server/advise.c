@@ -7,8 +7,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "config/units.h"
+#include "base/amount.h"
 #include "measure/advice.h"
 #include "server/ask.h"
 
@@ -56,79 +57,9 @@ struct wishes {
 
 /* ---- the command line ---------------------------------------------------- */
 
-struct unit {
-    const char *name;
-    double factor;
-};
-
-/* People write these in many ways; the file, in one. */
-static const struct unit time_units[] = {
-    {"ms", 0.001}, {"s", 1},    {"sec", 1},     {"second", 1},
-    {"m", 60},     {"min", 60}, {"minute", 60}, {"h", 3600},
-    {"hour", 3600}, {"d", 86400}, {"day", 86400}, {NULL, 0},
-};
-static const struct unit size_units[] = {
-    {"B", 1},     {"kB", 1e3},      {"KB", 1e3},      {"MB", 1e6},
-    {"GB", 1e9},  {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30},
-    {NULL, 0},
-};
-
-/* A number and, after sep, a unit: its factor is *factor. */
-static bool parse_quantity(const char *text, const char *sep,
-                           const struct unit *units, double *n, double *factor)
-{
-    char *end;
-
-    *n = strtod(text, &end);
-    if (end == text || !(*n >= 0) || !isfinite(*n) ||
-        strncmp(end, sep, strlen(sep)) != 0)
-        return false;
-    end += strlen(sep);
-    while (units->name != NULL && strcmp(units->name, end) != 0)
-        units++;
-    *factor = units->factor;
-    return units->name != NULL;
-}
-
-/* "2/min", "0.5/s" */
-static bool parse_rate(const char *text, double *out)
-{
-    double n, seconds;
-
-    if (!parse_quantity(text, "/", time_units, &n, &seconds))
-        return false;
-    *out = n / seconds;
-    return true;
-}
-
-/* "200ms", "10min", "1.5h" */
-static bool parse_time(const char *text, double *out)
-{
-    double n, seconds;
-
-    if (!parse_quantity(text, "", time_units, &n, &seconds))
-        return false;
-    *out = n * seconds;
-    return true;
-}
-
-/* "5.2kB", "64KiB" */
-static bool parse_size(const char *text, double *out)
-{
-    double n, bytes;
-
-    if (!parse_quantity(text, "", size_units, &n, &bytes))
-        return false;
-    *out = n * bytes;
-    return true;
-}
-
 static bool parse_number(const char *text, double *out, double low, double high)
 {
-    char *end;
-
-    *out = strtod(text, &end);
-    return end != text && *end == '\0' && *out >= low && *out <= high;
+    return amount_plain(text, out) && *out >= low && *out <= high;
 }
 
 /* Its first line. */
@@ -212,30 +143,30 @@ static bool set_value(struct wishes *o, int c, const char *text)
     switch (c) {
     case OPTION_RATE:
         o->rated = true;
-        return parse_rate(text, &w->rate);
+        return amount_rate(text, &w->rate);
     case OPTION_SEND:
-        return parse_rate(text, &w->sends);
+        return amount_rate(text, &w->sends);
     case OPTION_MAX_RATE:
-        return parse_rate(text, &w->max_rate);
+        return amount_rate(text, &w->max_rate);
     case OPTION_SIZE:
-        return parse_size(text, &w->size_bytes);
+        return amount_size(text, &w->size_bytes);
     case OPTION_REQUEST:
-        return parse_size(text, &w->request_bytes);
+        return amount_size(text, &w->request_bytes);
     case OPTION_AGE:
         w->age_stated = true;
-        return parse_time(text, &w->age_s) && w->age_s > 0;
+        return amount_time(text, &w->age_s) && w->age_s > 0;
     case OPTION_POLL:
-        return parse_time(text, &w->poll_s) && w->poll_s > 0;
+        return amount_time(text, &w->poll_s) && w->poll_s > 0;
     case OPTION_WAIT:
-        return parse_time(text, &w->wait_s) && w->wait_s > 0;
+        return amount_time(text, &w->wait_s) && w->wait_s > 0;
     case OPTION_HEARTBEAT:
-        return parse_time(text, &w->heartbeat_s) && w->heartbeat_s > 0;
+        return amount_time(text, &w->heartbeat_s) && w->heartbeat_s > 0;
     case OPTION_BATCH:
-        return parse_time(text, &w->batch_s);
+        return amount_time(text, &w->batch_s);
     case OPTION_RTT:
-        return parse_time(text, &w->rtt_s);
+        return amount_time(text, &w->rtt_s);
     case OPTION_STAY:
-        return parse_time(text, &w->stay_s) && w->stay_s > 0;
+        return amount_time(text, &w->stay_s) && w->stay_s > 0;
     case OPTION_BURSTINESS:
         return parse_number(text, &w->burstiness, 0, 1000);
     case OPTION_CLIENTS:
