@@ -52,10 +52,12 @@ void live_open(struct server *s, const struct config *config,
         .channel = s->live,
         .reader = &reader,
         .source = &source,
+        .cursor = {.kind = CURSOR_OLDEST}, /* it need not wait for its first */
     };
 
+    if (atomic_load(&s->live->readers) == 0)
+        publish(s, config); /* what is there is of when somebody last read */
     modules_transport("sse")->open(x, &feed);
-    publish(s, config); /* it need not wait for its first */
 }
 
 void live_tick(struct server *s)
