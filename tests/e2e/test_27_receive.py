@@ -1,7 +1,6 @@
 """What clients say reaches the backend, in order, and its answer comes back to
 them alone; slow, rude or dead backends harm nobody else."""
 
-import json
 import threading
 import time
 
@@ -50,19 +49,6 @@ def orders(backend):
     return Orders(backend)
 
 
-def replies(r, n, protocol):
-    """What came to that client alone."""
-    got = []
-    while len(got) < n:
-        frame = r.recv()
-        if protocol:
-            m = json.loads(frame)
-            assert m["reply"] is True and "id" not in m
-            frame = m["data"]
-        got.append(frame)
-    return got
-
-
 # --- there and back -----------------------------------------------------------
 
 @PROTOCOLS
@@ -73,9 +59,9 @@ def test_messages_are_posted_in_order_and_answered_to_their_sender(
             WsClient(p, "/o/7", protocol=protocol).connect() as b:
         for n in range(20):
             a.send(f"a{n}")
-        assert replies(a, 20, protocol) == [f"got a{n}" for n in range(20)]
+        assert a.replies(20) == [f"got a{n}" for n in range(20)]
         b.send("b")
-        assert replies(b, 1, protocol) == ["got b"]
+        assert b.replies(1) == ["got b"]
         p.publish("o/7", "to all")
         for r in (a, b):
             frame = r.recv()
@@ -166,7 +152,7 @@ def test_a_dead_backend_is_502_and_comes_back(penstock, orders):
         assert p.request("POST", "/o/7", body="1").status == 502
         orders.server.restart()
         r.send("x")
-        assert replies(r, 1, True) == ["got x"]
+        assert r.replies(1) == ["got x"]
 
 
 def test_an_answer_that_is_too_large_is_refused(penstock, orders):
@@ -206,7 +192,7 @@ def test_too_many_messages_are_refused_and_who_cannot_be_told_is_closed(
     with WsClient(p, "/o/7").connect() as r:
         for n in range(2):
             r.send(str(n))
-        assert replies(r, 2, True)
+        assert r.replies(2)
         assert r.tell(more=1)["error"]["status"] == 429
     with WsClient(p, "/o/7", protocol=None).connect() as r:
         for n in range(3):
@@ -244,7 +230,7 @@ def test_a_client_waits_for_a_slow_backend_and_loses_nothing(penstock, orders):
         assert not done.wait(1), "11 MB are more than sockets hold"
         assert p.rss() - before < 8 << 20
         orders.open.set()
-        got = replies(r, total, None)
+        got = r.replies(total)
         sender.join()
     assert [g.split()[1] for g in got] == [str(n) for n in range(total)]
 

@@ -30,18 +30,6 @@ async def echo(b, ws):
         await ws.send(m)
 
 
-def replies(r, n, protocol):
-    got = []
-    while len(got) < n:
-        frame = r.recv()
-        if protocol:
-            m = json.loads(frame)
-            assert m["reply"] is True and "id" not in m
-            frame = m["data"]
-        got.append(frame)
-    return got
-
-
 def accept(request, conn):
     """The handshake by hand, for what no library would do after it."""
     key = request.headers["Sec-WebSocket-Key"].encode()
@@ -66,9 +54,9 @@ def test_frames_go_through_and_come_back_to_one_alone(penstock, ws_backend,
     with client(p, protocol).connect() as x, client(p, protocol).connect() as y:
         for n in range(50):
             x.send(f"x{n}")
-        assert replies(x, 50, protocol) == [f"x{n}" for n in range(50)]
+        assert x.replies(50) == [f"x{n}" for n in range(50)]
         y.send("y")
-        assert replies(y, 1, protocol) == ["y"]
+        assert y.replies(1) == ["y"]
         p.publish("room/7", "to all")
         for r in (x, y):
             assert r.read(1)[0][2] == "to all"
@@ -169,7 +157,7 @@ def test_the_backend_s_close_is_the_client_s(penstock, ws_backend, protocol,
     p = penstock(config(ws_backend(script)))
     r = client(p, protocol).connect()
     r.send("x")
-    assert replies(r, 1, protocol) == ["last words"]
+    assert r.replies(1) == ["last words"]
     assert r.wait_closed() == code
     assert r.ws.close_reason == reason
     wait_for(lambda: p.channel("room/7")["readers"] == 0)
@@ -287,7 +275,7 @@ def test_json_and_rate_hold_here_too(penstock, ws_backend):
     with client(p, "penstock.v1").connect() as r:
         r.send("[1]")
         r.send("[2]")
-        assert replies(r, 2, True) == [[1], [2]]
+        assert r.replies(2) == [[1], [2]]
         assert r.tell(more=1)["error"]["status"] == 429
     r = client(p).connect()
     r.send("{")

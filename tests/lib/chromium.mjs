@@ -1,17 +1,9 @@
 // Reads count messages in one Chromium page, by EventSource and by WebSocket
 // (penstock.v1) at once, then prints both.
-import { load, options, say } from './node_modules.mjs';
+import { chromium, how } from './browser.mjs';
+import { options, say } from './node_modules.mjs';
 
-const playwright = await load('playwright-core');
-const chromium = playwright.chromium ?? playwright.default.chromium;
-
-const context = await chromium.launchPersistentContext(options.profile, {
-  executablePath: options.executable,
-  headless: true,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update',
-    '--disable-sync'],
-});
+const context = await chromium.launchPersistentContext(options.profile, how);
 
 // Runs in the page.
 function follow({ path, count, types }) {

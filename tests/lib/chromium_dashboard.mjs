@@ -1,17 +1,10 @@
 // Drives the dashboard in Chromium.  options: {mode, url, executable, ...}; a JSON
 // line for each thing that it has seen.  With options.shots, pictures are kept
 // there.
-import { load, options, say } from './node_modules.mjs';
+import { chromium, how, text, until } from './browser.mjs';
+import { options, say } from './node_modules.mjs';
 
-const playwright = await load('playwright-core');
-const chromium = playwright.chromium ?? playwright.default.chromium;
-const browser = await chromium.launch({
-  executablePath: options.executable,
-  headless: true,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update',
-    '--disable-sync', '--disable-features=WebRtcHideLocalIpsWithMdns'],
-});
+const browser = await chromium.launch(how);
 
 async function open(hash = '', look = {}) {
   const context = await browser.newContext(
@@ -25,20 +18,6 @@ async function open(hash = '', look = {}) {
     !r.url().startsWith('data:') && say({ is: 'elsewhere', url: r.url() }));
   await page.goto(options.url + hash);
   return page;
-}
-
-const text = (page, selector) => page.locator(selector).first().innerText();
-
-// Until what a selector says meets a condition; what it says then.
-async function until(page, selector, condition, timeout = 20000) {
-  const end = Date.now() + timeout;
-  for (;;) {
-    const is = await text(page, selector).catch(() => '');
-    if (condition(is)) return is;
-    if (Date.now() > end)
-      throw new Error(`${selector} says ${JSON.stringify(is)}`);
-    await page.waitForTimeout(20);
-  }
 }
 
 async function shoot(page, name) {

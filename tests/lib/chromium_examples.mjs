@@ -1,16 +1,9 @@
 // Drives the page of one example in Chromium, as its users do; says what it
 // saw.  With options.shots, pictures of it are kept there.
-import { load, options, say } from './node_modules.mjs';
+import { chromium, how, text, until } from './browser.mjs';
+import { options, say } from './node_modules.mjs';
 
-const playwright = await load('playwright-core');
-const chromium = playwright.chromium ?? playwright.default.chromium;
-const browser = await chromium.launch({
-  executablePath: options.executable,
-  headless: true,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update',
-    '--disable-sync', '--disable-features=WebRtcHideLocalIpsWithMdns'],
-});
+const browser = await chromium.launch(how);
 
 async function open(query = '', scheme = 'light') {
   const context = await browser.newContext(
@@ -21,19 +14,6 @@ async function open(query = '', scheme = 'light') {
   return page;
 }
 
-const text = (page, selector) => page.locator(selector).first().innerText();
-
-// Until what a selector says meets a condition; what it says then.
-async function until(page, selector, condition, timeout = 15000) {
-  const end = Date.now() + timeout;
-  for (;;) {
-    const is = await text(page, selector).catch(() => '');
-    if (condition(is)) return is;
-    if (Date.now() > end)
-      throw new Error(`${selector} says ${JSON.stringify(is)}`);
-    await page.waitForTimeout(20);
-  }
-}
 const number = s => Number.parseFloat(s);
 
 const examples = {

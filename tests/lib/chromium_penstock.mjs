@@ -1,18 +1,11 @@
 // Follows a route with penstock.js in a page of Chromium, a JSON line for each
 // event.  The page is the script itself, shown as text, of the route's origin
 // or that of options.page.
-import { load, options, say } from './node_modules.mjs';
+import { chromium, how } from './browser.mjs';
+import { options, say } from './node_modules.mjs';
 import { follow } from './follow_penstock.mjs';
 
-const playwright = await load('playwright-core');
-const chromium = playwright.chromium ?? playwright.default.chromium;
-const context = await chromium.launchPersistentContext(options.profile, {
-  executablePath: options.executable,
-  headless: true,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update',
-    '--disable-sync'],
-});
+const context = await chromium.launchPersistentContext(options.profile, how);
 
 try {
   const page = context.pages()[0] ?? await context.newPage();

@@ -327,6 +327,18 @@ class WsClient(Reader):
         """One message, str or bytes, as it came."""
         return Loop.run(self.ws.recv(), timeout)
 
+    def replies(self, n):
+        """What a backend answered to this client alone: the next n."""
+        got = []
+        while len(got) < n:
+            frame = self.recv()
+            if self.protocol:
+                m = json.loads(frame)
+                assert m["reply"] is True and "id" not in m
+                frame = m["data"]
+            got.append(frame)
+        return got
+
     def tell(self, timeout=10, **command):
         """Sends a command of penstock.v1; what is said to it."""
         self.send(json.dumps(command))
