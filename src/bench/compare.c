@@ -146,11 +146,23 @@ static bool see_envelope(struct subscriber *s, struct str object)
     return found;
 }
 
+/* What penstock.v1 says of itself, in frames that have no id. */
+static bool is_notice(struct str data)
+{
+    struct str event;
+
+    return begins(data, "{\"gap\":") || begins(data, "{\"stale\":") ||
+           begins(data, "{\"advice\":") ||
+           (json_is_container(data) &&
+            pointer_find(data, STR("/event"), &event) &&
+            begins(event, "\"penstock."));
+}
+
 static void see_frame(struct subscriber *s, struct str data)
 {
     if (json_is_container(data) && see_envelope(s, data))
         return;
-    if (!begins(data, "{\"gap\":") && !begins(data, "{\"stale\":"))
+    if (!is_notice(data))
         see(s, data, data.n, false);
 }
 
@@ -162,14 +174,19 @@ static void refuse_party(struct party *p, unsigned status, const char *why)
 }
 
 /* The server answers, but it is no long poll. */
-static void on_impatient(struct subscriber *s)
+static void end_poll(struct subscriber *s, const char *why)
 {
     struct party *p = party_of(s);
 
-    refuse_party(p, s->status, "it answers at once, news or not");
+    refuse_party(p, s->status, why);
     p->ready -= s->ready;
     p->refused++;
     subscriber_end(s);
+}
+
+static void on_impatient(struct subscriber *s)
+{
+    end_poll(s, "it answers at once, news or not");
 }
 
 static void see_batch(struct subscriber *s, struct str body)
@@ -180,7 +197,7 @@ static void see_batch(struct subscriber *s, struct str body)
     if (!json_is_container(body) ||
         !pointer_find(body, STR("/messages"), &messages) ||
         messages.p[0] != '[') {
-        on_impatient(s);
+        end_poll(s, "its answer is no batch of messages");
         return;
     }
     while (pointer_next(messages, &at, &unused, &object))
@@ -384,7 +401,9 @@ static void fill_column(struct compare *c, enum subscriber_kind kind)
         return;
     to->delivered = p->delivered;
     to->merged = kind == SUBSCRIBE_POLL ? short_of : 0;
-    to->lost = kind == SUBSCRIBE_POLL ? 0 : short_of;
+    /* What was on its way when somebody ended it was not lost. */
+    to->lost =
+        kind == SUBSCRIBE_POLL || c->comparison.interrupted ? 0 : short_of;
     to->again = p->again;
     to->late = p->late;
     fill_counts(&to->counts, p);

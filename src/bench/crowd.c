@@ -37,6 +37,7 @@ struct squad {
     struct order order;
     struct subscriber_counts counts, begun, ended;
     uint64_t from_us;
+    uint64_t messages, messages_begun, cpu_begun_us;
     struct crowd_sum sum;
     _Atomic unsigned ready, refused, obeyed;
     _Atomic uint64_t delivered;
@@ -45,6 +46,7 @@ struct squad {
 struct crowd {
     const struct crowd_settings *settings;
     struct squad *squads;
+    unsigned running; /* of them, from the first on */
     uint64_t from_us;           /* fixed while an order is out */
     _Atomic uint64_t wake_at;   /* UINT64_MAX: nobody waits */
     struct worker *wake_worker; /* set before wake_at, read after it */
@@ -75,7 +77,6 @@ static void take_letter(struct squad *q, struct member *m,
         return;
     }
     entry = ledger_note(&m->ledger, l->number);
-    q->sum.ahead += entry == LEDGER_AHEAD;
     q->sum.late += entry == LEDGER_LATE;
     q->sum.again += entry == LEDGER_AGAIN;
     if (entry == LEDGER_AGAIN)
@@ -93,7 +94,7 @@ static void on_message(struct subscriber *s, const struct subscriber_message *m)
     enum letter_found found;
     struct letter letter;
 
-    q->sum.messages++;
+    q->messages++;
     while ((found = letter_next(q->crowd->settings->form, &rest, &letter)) !=
            LETTER_NONE) {
         if (found == LETTER_OURS)
@@ -198,14 +199,14 @@ static void pause_ms(long ms)
 /* Has every squad do it, and waits until all have. */
 static void command(struct crowd *c, void (*obey)(struct squad *squad))
 {
-    for (unsigned i = 0; i < c->settings->threads; i++) {
+    for (unsigned i = 0; i < c->running; i++) {
         struct squad *q = &c->squads[i];
 
         q->obeyed = 0;
         q->order = (struct order){{.run = run_order}, q, obey};
         worker_post(q->worker, &q->order.note);
     }
-    for (unsigned i = 0; i < c->settings->threads; i++)
+    for (unsigned i = 0; i < c->running; i++)
         while (!c->squads[i].obeyed)
             pause_ms(1);
 }
@@ -231,18 +232,30 @@ static void obey_start(struct squad *q)
     start_some(q);
 }
 
+static uint64_t thread_cpu_us(void)
+{
+    struct timespec t = {0, 0};
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 static void obey_mark(struct squad *q)
 {
     account_all(q);
     q->from_us = q->crowd->from_us;
     q->begun = q->counts;
     q->ended = q->counts;
+    q->messages_begun = q->messages;
+    q->cpu_begun_us = thread_cpu_us();
 }
 
 static void obey_mark_end(struct squad *q)
 {
     account_all(q);
     q->ended = q->counts;
+    q->sum.messages = q->messages - q->messages_begun;
+    q->sum.cpu_us = thread_cpu_us() - q->cpu_begun_us;
 }
 
 static void obey_cut(struct squad *q)
@@ -258,12 +271,8 @@ static void obey_cut(struct squad *q)
 
 static void obey_stop(struct squad *q)
 {
-    struct timespec t = {0, 0};
-
     for (unsigned i = 0; i < q->started; i++)
         subscriber_stop(&q->members[i].subscriber);
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    q->sum.cpu_us = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
     worker_stop(q->worker);
 }
 
@@ -286,8 +295,8 @@ void crowd_cut(struct crowd *c)
 void crowd_stop(struct crowd *c)
 {
     command(c, obey_stop);
-    for (unsigned i = 0; i < c->settings->threads; i++)
-        worker_join(c->squads[i].worker);
+    while (c->running > 0)
+        worker_join(c->squads[--c->running].worker);
 }
 
 /* ---- adding up -------------------------------------------------------------------- */
@@ -356,7 +365,6 @@ static void add_squad(struct crowd_sum *sum, const struct squad *q)
     sum->delivered += q->delivered;
     sum->late += q->sum.late;
     sum->again += q->sum.again;
-    sum->ahead += q->sum.ahead;
     sum->messages += q->sum.messages;
     sum->corrupt += q->sum.corrupt;
     sum->misrouted += q->sum.misrouted;
@@ -414,10 +422,12 @@ int crowd_new(struct crowd **out, const struct crowd_settings *settings)
     c->squads = calloc(settings->threads, sizeof(*c->squads));
     if (c->squads == NULL)
         rc = -ENOMEM;
-    for (unsigned i = 0; rc == 0 && i < settings->threads; i++)
+    for (unsigned i = 0; rc == 0 && i < settings->threads; i++) {
         rc = squad_init(&c->squads[i], c, i);
+        c->running += rc == 0;
+    }
     if (rc < 0)
-        return rc; /* the process ends */
+        return rc;
     command(c, obey_start);
     return 0;
 }
@@ -429,6 +439,7 @@ void crowd_free(struct crowd **cp)
     *cp = NULL;
     if (c == NULL)
         return;
+    crowd_stop(c); /* if something failed on the way */
     for (unsigned i = 0; c->squads != NULL && i < c->settings->threads; i++) {
         struct squad *q = &c->squads[i];
 

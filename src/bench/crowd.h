@@ -25,11 +25,12 @@ struct crowd_settings {
 struct crowd_sum {
     struct subscriber_counts counts;   /* since the first connection */
     struct subscriber_counts measured; /* between the two crowd_mark() */
-    uint64_t delivered, late, again, ahead;
-    uint64_t messages; /* of any kind: events, frames, bodies */
+    uint64_t delivered, late, again;
+    uint64_t messages; /* of any kind, between the marks: events, frames,
+                        * bodies */
     uint64_t corrupt, misrouted, foreign;
     uint64_t last_us;        /* the last delivery */
-    uint64_t cpu_us;         /* of the threads */
+    uint64_t cpu_us;         /* of the threads, between the marks */
     struct histogram age_us; /* of letters, since what they say */
 };
 

@@ -528,7 +528,8 @@ static const char compare_help[] =
     "  --json                the same as JSON; penstock(1) tells its members\n"
     "\n"
     "It publishes nothing: what it sees is what your route has to say.\n"
-    "Exit status: 0 fine, 1 nothing could be read, 2 it was called in a wrong "
+    "Exit status: 0 fine, 1 nothing could be read, or something was lost, came\n"
+    "twice or out of order, or it was interrupted, 2 it was called in a wrong "
     "way.\n";
 
 static const struct option compare_long[] = {

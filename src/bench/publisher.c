@@ -400,6 +400,9 @@ static void run_stop(struct note *note)
     struct timespec t = {0, 0};
 
     p->over = true;
+    p->sum.failed += p->on_way;
+    if (p->on_way > 0)
+        note_error(p, "there was no answer when it ended", 0);
     for (unsigned i = 0; i < p->settings->connections; i++) {
         struct poster *to = &p->posters[i];
         struct client *c = to->client;

@@ -1,5 +1,7 @@
 """penstock compare: one route, four transports, one table."""
 
+import asyncio
+import itertools
 import json
 import os
 import subprocess
@@ -77,6 +79,23 @@ def test_all_four_side_by_side(penstock):
     # Followers ask for nothing once they follow.
     assert r["transports"]["sse"]["requests"] == 0
     assert r["transports"]["websocket"]["bytes_out"] == 0
+
+
+def test_a_notice_by_websocket_is_no_message(ws_backend):
+    async def speak(b, ws):
+        for n in itertools.count():
+            for notice in ({"gap": True}, {"stale": n % 2 > 0},
+                           {"advice": {"transport": "sse", "n": n}},
+                           {"event": "penstock.join", "data": n}):
+                await ws.send(json.dumps(notice, separators=(",", ":")))
+            await ws.send(f'{{"id":"x-{n}","data":"ten octets"}}')
+            await asyncio.sleep(0.02)
+    url = f"ws://127.0.0.1:{ws_backend(speak).port}/"
+    r = json.loads(finish(compare("--for", "500ms", "--every", "100ms",
+                                  "--json", url, clients=1)))
+    assert r["messages"] > 5
+    assert r["size_bytes"] == 10
+    assert r["transports"]["websocket"]["delivered"] == r["messages"]
 
 
 def test_the_table_explains_itself(penstock):
