@@ -17,16 +17,13 @@
 
 struct module;
 
-enum transport_kind { /* as bits, and in the order of design */
+enum transport_kind { /* as bits; their names: tally_transports */
     KIND_POLL,
     KIND_LONGPOLL,
     KIND_SSE,
     KIND_WEBSOCKET,
     KIND_N,
 };
-
-/* Their names, as written in the file. */
-extern const char *const config_transports[KIND_N];
 
 enum access_log { ACCESS_OFF, ACCESS_TEXT, ACCESS_JSON };
 

@@ -2,14 +2,6 @@
 #include "config/config_priv.h"
 #include "config/units.h"
 
-
-const char *const config_transports[KIND_N] = {
-    [KIND_POLL] = "poll",
-    [KIND_LONGPOLL] = "longpoll",
-    [KIND_SSE] = "sse",
-    [KIND_WEBSOCKET] = "websocket",
-};
-
 /* Host and proxy ----------------------------------------------------------- */
 
 void read_host(struct loading *l, const struct node *n, void *into)
@@ -70,7 +62,7 @@ static void add_transport(struct loading *l, const struct node *n,
 
     if (text == NULL)
         return;
-    while (kind < KIND_N && strcmp(config_transports[kind], text) != 0)
+    while (kind < KIND_N && strcmp(tally_transports[kind], text) != 0)
         kind++;
     if (kind == KIND_N) {
         /* As the design lists them, the most preferred first. */

@@ -22,7 +22,9 @@ const struct advice_scales advice_scales_usual = {
 /* What a shorter time had might have been a burst. */
 #define SECONDS_MIN 10
 
-double advice_cost(const struct price *p, const struct advice_scales *scales)
+/* What a reader costs. */
+static double cost_of(const struct price *p,
+                      const struct advice_scales *scales)
 {
     return 1e6 * (p->cpu_us / scales->cpu_us +
                   (p->served_in + p->served_out) / scales->bytes +
@@ -91,7 +93,7 @@ static int decide(struct advice *a, const struct model_costs *costs,
 
         if (rc < 0)
             return rc;
-        a->costs[i] = advice_cost(&a->prices[i], scales);
+        a->costs[i] = cost_of(&a->prices[i], scales);
     }
     a->verdict = soonest(a, cheapest(a, -1));
     a->runner_up = a->verdict < 0 ? -1 : cheapest(a, a->verdict);

@@ -23,8 +23,6 @@ struct advice_sample {
     double updates;  /* that it had */
 };
 
-#define ADVICE_REASONS 8
-
 struct advice {
     struct workload workload;
     struct advice_sample sample;
@@ -51,7 +49,5 @@ void advice_reasons(const struct advice *a,
                     void (*say)(void *arg, struct str reason), void *arg);
 /* Appends the members of a JSON object, without its braces. */
 void advice_write_json(const struct advice *a, struct buffer *out);
-/* What a reader costs. */
-double advice_cost(const struct price *p, const struct advice_scales *scales);
 
 #endif

@@ -19,23 +19,6 @@ double usage_reader_s(const struct tally *t, uint64_t now_us)
     return us >> 63 ? 0 : (double)us / 1e6;
 }
 
-static double mean_s(const struct tally *t, enum tally_count us)
-{
-    uint64_t samples = tally_get(t, us + 1);
-
-    return samples == 0 ? -1 : (double)tally_get(t, us) / 1e6 / (double)samples;
-}
-
-double usage_delivery_s(const struct tally *t)
-{
-    return mean_s(t, TALLY_delivery_us);
-}
-
-double usage_request_s(const struct tally *t)
-{
-    return mean_s(t, TALLY_request_us);
-}
-
 static void write_count(struct buffer *out, const char *name,
                         const struct tally *t, enum tally_count c)
 {
@@ -62,13 +45,14 @@ static void write_ages(struct buffer *out, const struct histogram *h)
     buffer_append_byte(out, '}');
 }
 
-/* In microseconds. */
-static void write_cost(struct buffer *out, const char *name, double s)
+/* The mean of the samples, if there are any. */
+static void write_cost(struct buffer *out, const char *name, uint64_t us,
+                       uint64_t samples)
 {
-    if (s < 0)
+    if (samples == 0)
         buffer_printf(out, "\"%s\":null", name);
     else
-        buffer_printf(out, "\"%s\":%.2f", name, s * 1e6);
+        buffer_printf(out, "\"%s\":%.2f", name, (double)us / (double)samples);
 }
 
 void usage_write(struct buffer *out, const struct tally *t, uint64_t now_us)
@@ -89,8 +73,10 @@ void usage_write(struct buffer *out, const struct tally *t, uint64_t now_us)
     write_ages(out, &t->age_us);
     buffer_printf(out, ",\"blocked_s\":%.3f,\"cpu_us\":{",
                   (double)tally_get(t, TALLY_blocked_us) / 1e6);
-    write_cost(out, "delivery", usage_delivery_s(t));
+    write_cost(out, "delivery", tally_get(t, TALLY_delivery_us),
+               tally_get(t, TALLY_delivery_samples));
     buffer_append_byte(out, ',');
-    write_cost(out, "request", usage_request_s(t));
+    write_cost(out, "request", tally_get(t, TALLY_request_us),
+               tally_get(t, TALLY_request_samples));
     buffer_append_str(out, STR("}}"));
 }

@@ -1,5 +1,5 @@
 /* usage.h - what one transport of a route has done so far, for people and
- * programs: a tally's sums in JSON, and in Prometheus's text format. */
+ * programs: a tally's sums, and as JSON.  Pure; any thread. */
 #ifndef PENSTOCK_MEASURE_USAGE_H
 #define PENSTOCK_MEASURE_USAGE_H
 
@@ -12,9 +12,5 @@ void usage_write(struct buffer *out, const struct tally *t, uint64_t now_us);
 uint64_t usage_readers(const struct tally *t);
 /* For how long there have been readers, added up, in seconds. */
 double usage_reader_s(const struct tally *t, uint64_t now_us);
-/* Seconds that a sampled delivery, or request, has taken in the mean; negative:
- * there was no sample. */
-double usage_delivery_s(const struct tally *t);
-double usage_request_s(const struct tally *t);
 
 #endif

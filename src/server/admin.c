@@ -268,7 +268,10 @@ static void show_metrics(struct exchange *x)
     metrics_write(&body, server_part(x)->server, server_part(x)->config);
     answer_init(&a);
     answer_add(&a, "Content-Type", STR("text/plain; version=0.0.4"));
-    exchange_respond(x, 200, &a.headers, body.data, body.len);
+    if (body.failed)
+        exchange_problem(x, 503, NULL, "out of memory: try again later");
+    else
+        exchange_respond(x, 200, &a.headers, body.data, body.len);
     buffer_fini(&body);
 }
 

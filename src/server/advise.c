@@ -68,8 +68,10 @@ static bool read_token(const char *file, char token[TOKEN_MAX])
     FILE *f = fopen(file, "re");
     bool done = f != NULL && fgets(token, TOKEN_MAX, f) != NULL;
 
-    if (!done)
+    if (f == NULL || ferror(f))
         perror(file);
+    else if (!done)
+        fprintf(stderr, "%s: is empty\n", file);
     else
         token[strcspn(token, "\r\n")] = '\0';
     if (f != NULL)

@@ -189,6 +189,7 @@ struct standing {
     _Atomic uint8_t plain; /* a kind and 1, for requests that name none */
     uint8_t verdict, next; /* kinds and 1; 0: none */
     uint8_t looks;         /* that have said next */
+    double poll_s;         /* that hint tells */
     uint64_t hint;
 };
 
@@ -237,6 +238,27 @@ static bool is_worth_it(const struct standing *now, const struct advice *a)
            a->costs[was] > WORTH_MOVING * a->costs[a->verdict];
 }
 
+static void settle(struct standing *now, const struct advice *a)
+{
+    now->verdict = (uint8_t)(a->verdict + 1);
+    now->poll_s = a->verdict == TALLY_POLL ? a->prices[TALLY_POLL].poll_s : 0;
+    now->hint = hint_pack((enum tally_part)a->verdict,
+                          (uint64_t)(now->poll_s * 1000));
+    atomic_store_explicit(&now->plain, (uint8_t)(advice_choose(a, PLAIN) + 1),
+                          memory_order_relaxed);
+}
+
+/* The interval follows what the owner accepts, and the frequency; not each
+ * wobble of it. */
+static bool is_another_interval(const struct standing *now,
+                                const struct advice *a)
+{
+    double s = a->prices[TALLY_POLL].poll_s;
+
+    return a->verdict == TALLY_POLL &&
+           (s > WORTH_MOVING * now->poll_s || now->poll_s > WORTH_MOVING * s);
+}
+
 /* What is sure moves it, and only that. */
 static void consider(struct standing *now, const struct advice *a)
 {
@@ -247,16 +269,11 @@ static void consider(struct standing *now, const struct advice *a)
     now->looks = now->next == next ? (uint8_t)(now->looks + 1) : 1;
     now->looks = now->looks > LOOKS_ALIKE ? LOOKS_ALIKE : now->looks;
     now->next = (uint8_t)next;
-    if (now->verdict == next ||
-        !is_worth_it(now, a) || (now->verdict != 0 && now->looks < LOOKS_ALIKE))
-        return;
-    now->verdict = (uint8_t)next;
-    now->hint = hint_pack((enum tally_part)a->verdict,
-                          a->verdict == TALLY_POLL
-                              ? (uint64_t)(a->prices[TALLY_POLL].poll_s * 1000)
-                              : 0);
-    atomic_store_explicit(&now->plain, (uint8_t)(advice_choose(a, PLAIN) + 1),
-                          memory_order_relaxed);
+    if (now->verdict == next
+            ? is_another_interval(now, a)
+            : is_worth_it(now, a) &&
+                  (now->verdict == 0 || now->looks >= LOOKS_ALIKE))
+        settle(now, a);
 }
 
 struct look {
@@ -324,7 +341,8 @@ void advisor_tick(struct server *s)
 
     if (!any_is_advised(s->config))
         return;
-    if (s->advisor->seconds++ % LOOK_EVERY == 0)
-        look_at_routes(s, s->config);
+    if (s->advisor->seconds++ % LOOK_EVERY != 0)
+        return;
+    look_at_routes(s, s->config);
     hub_each(&s->hub, tell_readers, &look);
 }

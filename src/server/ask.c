@@ -96,21 +96,22 @@ static int dial(const struct place *p, struct buffer *out)
         return fail(out, "%s: %s", p->host, gai_strerror(rc));
     for (struct addrinfo *a = all; a != NULL && fd < 0; a = a->ai_next) {
         fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, 0);
-        if (fd < 0)
+        if (fd < 0) {
+            rc = errno;
             continue;
+        }
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
         if (connect(fd, a->ai_addr, a->ai_addrlen) < 0) {
             rc = errno;
             close(fd);
-            errno = rc;
             fd = -1;
         }
     }
     freeaddrinfo(all);
     return fd >= 0 ? fd
                    : fail(out, "%s port %s: %s", p->host, p->port,
-                          strerror(errno));
+                          strerror(rc));
 }
 
 static bool send_all(int fd, struct str s)
@@ -133,6 +134,8 @@ static bool receive_all(int fd, struct buffer *in)
         if (in->len > ANSWER_MAX || buffer_reserve(in, 65536) < 0)
             return false;
         n = recv(fd, in->data + in->len, in->cap - in->len, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n <= 0)
             return n == 0;
         in->len += (size_t)n;
@@ -190,7 +193,7 @@ int ask(const char *url, const char *path, const char *token,
 {
     struct place p;
     int fd;
-    bool done;
+    bool done, late;
 
     if (strncmp(url, "https://", 8) == 0)
         return fail(out, "%s: only http:// can be asked", url);
@@ -200,6 +203,9 @@ int ask(const char *url, const char *path, const char *token,
     if (fd < 0)
         return -1;
     done = converse(fd, &p, token, out);
+    late = !done && errno == EAGAIN;
     close(fd);
+    if (late)
+        return fail(out, "%s: no answer within %d s", url, TIMEOUT_S);
     return done ? unwrap(out, url) : fail(out, "%s: it broke off", url);
 }

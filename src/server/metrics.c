@@ -25,7 +25,8 @@ static void write_family(struct buffer *out, const char *name,
                   help + 1, name, type);
 }
 
-/* In a label's value a backslash, a quote and a line's end are escaped. */
+/* In a label's value a backslash and a quote are escaped; line's ends are in no
+ * path. */
 static void write_label(struct buffer *out, const char *text)
 {
     for (; *text != '\0'; text++) {
@@ -55,30 +56,32 @@ static void series_free(struct series *s)
     }
 }
 
-/* Puts what a part of a route has done in front of *list. */
-static void collect_part(struct series **list, const struct route *r, int part)
+/* Puts what a part of a route has done in front of *list.  False: no memory. */
+static bool collect_part(struct series **list, const struct route *r, int part)
 {
     struct series *s = calloc(1, sizeof(*s));
 
     if (s == NULL)
-        return;
+        return false;
     if (r->tally == 0 || !tally_sum((tally_id)(r->tally + part), &s->sum)) {
         free(s);
-        return;
+        return true;
     }
     s->route = r;
     s->part = (enum tally_part)part;
     s->next = *list;
     *list = s;
+    return true;
 }
 
-static struct series *collect(const struct config *config)
+static struct series *collect(struct buffer *out, const struct config *config)
 {
     struct series *list = NULL;
 
     for (unsigned i = config->route_count; i-- > 0;)
         for (int part = TALLY_PARTS; part-- > 0;)
-            collect_part(&list, &config->routes[i], part);
+            if (!collect_part(&list, &config->routes[i], part))
+                out->failed = true;
     return list;
 }
 
@@ -100,20 +103,6 @@ static void write_series(struct buffer *out, const char *name,
     write_route(out, name, s->route);
     buffer_printf(out, ",transport=\"%s\"",
                   report_part_name(s->route, s->part));
-}
-
-static void write_counts(struct buffer *out, const struct series *list,
-                         enum tally_count c)
-{
-    char name[64];
-
-    snprintf(name, sizeof(name), "%s_total", tally_names[c]);
-    write_family(out, name, "counter", tally_helps[c]);
-    for (const struct series *s = list; s != NULL; s = s->next) {
-        write_series(out, name, s);
-        buffer_printf(out, "} %llu\n",
-                      (unsigned long long)tally_get(&s->sum, c));
-    }
 }
 
 /* Bounds in microseconds, and as they are written. */
@@ -158,33 +147,37 @@ static void write_seconds(struct buffer *out, const struct series *list,
     }
 }
 
-static void write_samples(struct buffer *out, const struct series *list,
+static void write_counts(struct buffer *out, const struct series *list,
                           const char *name, const char *help,
-                          enum tally_count samples)
+                          enum tally_count c)
 {
     write_family(out, name, "counter", help);
     for (const struct series *s = list; s != NULL; s = s->next) {
         write_series(out, name, s);
         buffer_printf(out, "} %llu\n",
-                      (unsigned long long)tally_get(&s->sum, samples));
+                      (unsigned long long)tally_get(&s->sum, c));
     }
 }
 
 static void write_by_route(struct buffer *out, const struct series *list)
 {
+    char name[64];
+
     for (int c = 0; c < TALLY_N; c++)
-        if (tally_helps[c] != NULL)
-            write_counts(out, list, (enum tally_count)c);
+        if (tally_helps[c] != NULL) {
+            snprintf(name, sizeof(name), "%s_total", tally_names[c]);
+            write_counts(out, list, name, tally_helps[c], (enum tally_count)c);
+        }
     write_seconds(out, list, "blocked_seconds_total",
                   "time that readers have waited for full sockets",
                   TALLY_blocked_us);
     write_seconds(out, list, "sampled_delivery_seconds_total",
                   "time that sampled deliveries took", TALLY_delivery_us);
-    write_samples(out, list, "sampled_deliveries_total",
+    write_counts(out, list, "sampled_deliveries_total",
                   "messages of sampled deliveries", TALLY_delivery_samples);
     write_seconds(out, list, "sampled_request_seconds_total",
                   "time that sampled requests took", TALLY_request_us);
-    write_samples(out, list, "sampled_requests_total", "requests sampled",
+    write_counts(out, list, "sampled_requests_total", "requests sampled",
                   TALLY_request_samples);
     write_family(out, "readers", "gauge",
                  "connections whose last request it was");
@@ -230,6 +223,8 @@ static void write_updates(struct buffer *out, struct server *s,
 
     if (updates != NULL)
         write_frequencies(out, config, updates);
+    else
+        out->failed = true;
     free(updates);
 }
 
@@ -281,7 +276,7 @@ static void write_process(struct buffer *out, const struct server *s)
 void metrics_write(struct buffer *out, struct server *s,
                    const struct config *config)
 {
-    struct series *list = collect(config);
+    struct series *list = collect(out, config);
 
     for (int m = 0; m < METER_N; m++)
         write_meter(out, (enum meter)m);

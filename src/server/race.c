@@ -21,8 +21,8 @@ static const struct reader_settings spectator = {
 static const struct transport *find_transport(struct str name)
 {
     for (int k = 0; k < KIND_N; k++)
-        if (str_eq(name, str_of(config_transports[k])))
-            return modules_transport(config_transports[k]);
+        if (str_eq(name, str_of(tally_transports[k])))
+            return modules_transport(tally_transports[k]);
     return NULL;
 }
 

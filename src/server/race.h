@@ -4,7 +4,7 @@
  *
  * Such a reader is a spectator: it makes the channel's source run, as any does,
  * but is not counted as one of the route's, is not present, tells no hook, and
- * what it says goes nowhere. */
+ * what it says goes nowhere.  It keeps the configuration that it began under. */
 #ifndef PENSTOCK_SERVER_RACE_H
 #define PENSTOCK_SERVER_RACE_H
 

@@ -83,7 +83,7 @@ static void write_text(struct buffer *out, const char *name, const char *text)
 const char *report_part_name(const struct route *r, enum tally_part part)
 {
     if (part < TALLY_OTHER)
-        return config_transports[part];
+        return tally_transports[part];
     return r->proxy == NULL ? "other" : "proxy";
 }
 
@@ -125,7 +125,7 @@ static void write_feed(struct buffer *out, const struct route *r,
     buffer_append_str(out, STR(",\"transports\":["));
     for (unsigned k = 0; k < r->transport_count; k++)
         buffer_printf(out, "%s\"%s\"", k > 0 ? "," : "",
-                      config_transports[r->transports[k]]);
+                      tally_transports[r->transports[k]]);
     buffer_append_byte(out, ']');
     write_receive(out, r);
     buffer_printf(out, ",\"cacheable\":%s",

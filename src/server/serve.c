@@ -168,7 +168,7 @@ static void refuse_transport(struct exchange *x, const struct route *r)
 
     for (unsigned i = 0; i < r->transport_count; i++)
         buffer_printf(&names, "%s%s", i > 0 ? ", " : "",
-                      config_transports[r->transports[i]]);
+                      tally_transports[r->transports[i]]);
     answer_init(&a);
     if (websocket_only)
         answer_add(&a, "Upgrade", STR("websocket"));
@@ -392,7 +392,7 @@ static void open_transport(struct exchange *x, const struct route *r,
              x->kind != KIND_WEBSOCKET)
         refuse_nameless(x);
     else
-        modules_transport(config_transports[x->kind])->open(x, feed);
+        modules_transport(tally_transports[x->kind])->open(x, feed);
 }
 
 /* How it is answered: a transport's kind, or KIND_N for what reads no channel,

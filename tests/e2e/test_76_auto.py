@@ -2,6 +2,7 @@
 penstock.js is moved to it without losing a message."""
 
 import json
+import signal
 
 import pytest
 
@@ -51,6 +52,18 @@ def test_polls_are_told_how_often(penstock):
     field = p.get("/news?since=now").headers["Penstock-Advice"]
     name, every_ms = field.split(";every_ms=")
     assert name == "poll" and 60_000 < int(every_ms) < 130_000
+
+
+def test_how_often_follows_what_the_owner_accepts(penstock):
+    def every_ms(p):
+        field = p.get("/news?since=now").headers["Penstock-Advice"]
+        return int(field.partition(";every_ms=")[2])
+    p = penstock(news(**LATE))
+    is_advised(p, "poll")
+    before = every_ms(p)
+    p.write_config({**p.config, **news(**{**LATE, "acceptable_age": "10m"})})
+    p.signal(signal.SIGHUP)
+    p.wait_for(lambda: every_ms(p) > 4 * before)
 
 
 @pytest.mark.parametrize("transports", [["sse", "poll"], TRANSPORTS])
