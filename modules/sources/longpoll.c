@@ -161,7 +161,8 @@ static void take_member(struct longpoll_source *s, struct str body)
     if (*cursor != '/' || !pointer_find(body, str_of(cursor), &value))
         return;
     pointer_text(value, &text);
-    keep(&s->new_cursor, buffer_str(&text));
+    if (!text.failed)
+        keep(&s->new_cursor, buffer_str(&text));
     buffer_fini(&text);
 }
 

@@ -61,7 +61,8 @@ static int keep_place(struct ndjson_source *s, struct str value)
     if (cursor == NULL || !pointer_find(value, str_of(cursor), &member))
         return 0;
     pointer_text(member, &text);
-    place = strndup(text.data == NULL ? "" : text.data, text.len);
+    place = text.failed ? NULL
+                        : strndup(text.data == NULL ? "" : text.data, text.len);
     buffer_fini(&text);
     if (place == NULL)
         return -ENOMEM;

@@ -477,6 +477,8 @@ static int on_ping(struct session *s, struct str data)
 {
     if (s->farewell)
         return 0; /* nothing follows our Close (5.5.1) */
+    if (s->choked)
+        return 0; /* it has what its backend says to read first */
     control(s, WS_PONG, data);
     if (too_much(s))
         return stop(s, WS_POLICY, "too many pings");

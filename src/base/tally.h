@@ -79,7 +79,7 @@ static inline struct tally *tally_of(tally_id id)
 
 static inline void tally_add(tally_id id, enum tally_count c, uint64_t n)
 {
-    if (TALLY_ON)
+    if (TALLY_ON && id != 0)
         histogram_raise(&tally_of(id)->counts[c], n);
 }
 

@@ -535,6 +535,7 @@ static enum sending send_some(struct follower *f)
     size_t sent;
 
     reading.count = 0;
+    reading.messages = reading.held;
     reading.bundles = NULL;
     reading.owned = false;
     if (!f->ended && !look(f, &reading)) {

@@ -5,16 +5,14 @@
 #include "feed/settings.h"
 #include "hub/channel.h"
 
-#define PART_BITS 3 /* as hint_part() has it */
-
 uint64_t hint_pack(enum tally_part part, uint64_t poll_ms)
 {
-    return (poll_ms << PART_BITS) | ((unsigned)part + 1);
+    return (poll_ms << HINT_PART_BITS) | ((unsigned)part + 1);
 }
 
 static uint64_t poll_ms_of(uint64_t hint)
 {
-    return hint >> PART_BITS;
+    return hint >> HINT_PART_BITS;
 }
 
 static const char *name_of(uint64_t hint)

@@ -15,10 +15,11 @@ struct reader_settings;
 
 /* poll_ms: between two polls, if that is what suits. */
 uint64_t hint_pack(enum tally_part part, uint64_t poll_ms);
+#define HINT_PART_BITS 3
 /* The transport that it names, and 1; 0 for none. */
 static inline unsigned hint_part(uint64_t hint)
 {
-    return (unsigned)(hint & 7);
+    return (unsigned)(hint & ((1u << HINT_PART_BITS) - 1));
 }
 /* {"advice":{"transport":"poll","every_ms":12000}}, in one line. */
 void hint_encode(struct buffer *out, uint64_t hint);

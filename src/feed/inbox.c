@@ -2,7 +2,6 @@
 
 #include <errno.h>
 
-#include "feed/loader.h"
 #include "feed/transport.h"
 
 /* ---- its client ------------------------------------------------------------ */
@@ -86,14 +85,6 @@ void inbox_end_all(void)
 
         in->type->free(in);
     }
-}
-
-void inbox_rest(void)
-{
-    const struct inbox_type *redis = loader_inbox("redis");
-
-    if (redis != NULL && redis->rest != NULL)
-        redis->rest();
 }
 
 /* ---- for types ------------------------------------------------------------- */

@@ -49,8 +49,6 @@ void inbox_read(struct inbox *in, bool on);
 
 /* Ends those of this worker that are left: before it stops. */
 void inbox_end_all(void);
-/* Closes connections of this worker that are kept for clients to come. */
-void inbox_rest(void);
 
 /* ---- for types ------------------------------------------------------------- */
 

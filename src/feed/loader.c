@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "feed/inbox.h"
 
 #define MODULES_MAX 32
 #define SYMBOL      "penstock_module"
@@ -43,6 +44,15 @@ const struct inbox_type *loader_inbox(const char *module)
         if (strcmp(loaded[i]->name, module) == 0)
             return loaded[i]->inbox;
     return NULL;
+}
+
+void loader_rest(void)
+{
+    unsigned n = atomic_load_explicit(&loaded_count, memory_order_acquire);
+
+    for (unsigned i = 0; i < n; i++)
+        if (loaded[i]->inbox != NULL && loaded[i]->inbox->rest != NULL)
+            loaded[i]->inbox->rest();
 }
 
 /* Where an uninstalled program has its own, "" if that cannot be told. */

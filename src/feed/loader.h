@@ -20,5 +20,8 @@ const struct source_type *loader_find(const struct module *const *modules,
 const struct source_type *loader_source(const char *name);
 /* What the loaded module of that name has for "receive", or NULL.  Any thread. */
 const struct inbox_type *loader_inbox(const char *module);
+/* What was loaded ends what it keeps for later.  On each worker, once it takes
+ * no more requests. */
+void loader_rest(void);
 
 #endif

@@ -78,13 +78,15 @@ void socket_frame(struct buffer *out, enum ws_opcode opcode,
                   struct str payload)
 {
     uint8_t head[WS_HEAD_MAX], mask[4] = {0};
-    size_t at;
+    size_t start = out->len, at;
 
     RAND_bytes(mask, sizeof(mask));
     buffer_append(out, head, ws_frame_head(head, opcode, payload.n, mask));
     at = out->len;
     buffer_append_str(out, payload);
-    if (!out->failed)
+    if (out->failed)
+        out->len = start; /* half a frame would spoil all behind it */
+    else
         ws_mask(out->data + at, payload.n, mask, 0);
 }
 

@@ -103,7 +103,7 @@ void feed_delivered(const struct exchange *x, struct message *const *messages,
 {
     struct tally *t;
 
-    if (n == 0 || x->is_head || !TALLY_ON)
+    if (n == 0 || x->is_head || x->tally == 0 || !TALLY_ON)
         return;
     t = tally_of(x->tally);
     histogram_raise(&t->counts[TALLY_messages_delivered], n);

@@ -496,6 +496,7 @@ static void on_eof(struct conn *c)
         return;
     }
     abandon(h);
+    send_output(h); /* of the requests before this one */
     /* The last answer may still be on its way out. */
     if (flushing)
         linger(h);

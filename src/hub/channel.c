@@ -84,7 +84,6 @@ static int append_stamped(struct channel *c, struct message *m, uint64_t stamp,
     m->home = c;
     if (history_append(&c->history, m, evicted) < 0)
         return -ENOMEM;
-    frequency_note(&c->frequency, m);
     atomic_store_explicit(&c->newest_stamp, stamp, memory_order_relaxed);
     return 0;
 }
@@ -109,6 +108,8 @@ static int append_locked(struct channel *c, struct message **messages,
     atomic_store_explicit(&o->last, last + *done,
                           memory_order_release /* order_last */);
     pthread_mutex_unlock(&o->lock);
+    for (unsigned i = 0; i < *done; i++)
+        frequency_note(&c->frequency, messages[i]);
     return *done == n ? 0 : -ENOMEM;
 }
 

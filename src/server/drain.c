@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/logging.h"
 #include "feed/inbox.h"
+#include "feed/loader.h"
 #include "feed/source.h"
 #include "feed/stay.h"
 #include "feed/visit.h"
@@ -71,7 +72,7 @@ static void look(struct timer *t)
         stay_end_here();
         visit_end_all();
     }
-    inbox_rest();
+    loader_rest();
     backend_pool_close_all();
     if (over || (w->conn_count == 0 && part->sources_stopped &&
                  visit_all_told()))

@@ -1,6 +1,7 @@
 """What clients say reaches the backend, in order, and its answer comes back to
 them alone; slow, rude or dead backends harm nobody else."""
 
+import signal
 import threading
 import time
 
@@ -285,3 +286,18 @@ def test_a_backend_that_fails_is_not_told_the_rest_of_who_is_gone(
     wait_for(lambda: p.metric("inbox_refused_total") >= 5)
     orders.open.set()
     assert len(orders.said) <= 2
+
+
+def test_who_has_no_more_to_say_has_the_answers_before(penstock):
+    p = penstock({"workers": 1, "routes": [
+        {"path": "/news", "source": "publish", "receive": "channel"}]})
+    said = ("POST /news HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
+            "GET /news?since=now&wait=9 HTTP/1.1\r\nHost: x\r\n\r\n")
+    with SseClient(p, "/news").connect() as listener, p.client() as c:
+        assert c.get("/news").status == 204  # it is accepted
+        p.signal(signal.SIGSTOP)
+        c.send(said)
+        c.half_close()
+        p.signal(signal.SIGCONT)  # all of it is there at once
+        assert c.head().status == 201
+        assert listener.read(1)[0][2] == "hi"
