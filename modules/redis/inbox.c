@@ -253,8 +253,12 @@ static struct inbox *told_open(struct exchange *x, const struct feed *feed)
     }
     t->line->users++;
     worker_timer_clear(worker_self(), &t->line->idle);
-    t->inbox.full = t->line->waiting > WAITING_MAX;
     return &t->inbox;
+}
+
+static bool told_crowded(const struct inbox *in)
+{
+    return ((const struct told *)in)->line->waiting > WAITING_MAX;
 }
 
 static int publish(struct told *t, const struct message_parts *parts)
@@ -326,7 +330,7 @@ static int told_put(struct inbox *in, const struct message_parts *parts)
     t->count++;
     meter_add(METER_inbox_posts, 1);
     in->full |= t->paused || t->count >= in->settings->queue ||
-                t->line->waiting > WAITING_MAX;
+                told_crowded(in);
     return in->full;
 }
 
@@ -343,6 +347,7 @@ const struct inbox_type redis_inbox = {
     .open = told_open,
     .put = told_put,
     .read = told_read,
+    .crowded = told_crowded,
     .leave = told_leave,
     .free = told_free,
     .rest = rest,

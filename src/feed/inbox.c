@@ -28,6 +28,11 @@ bool inbox_full(const struct inbox *in)
     return in->full;
 }
 
+bool inbox_crowded(const struct inbox *in)
+{
+    return in->type->crowded != NULL && in->type->crowded(in);
+}
+
 void inbox_read(struct inbox *in, bool on)
 {
     inbox_enter(in);

@@ -44,6 +44,9 @@ void inbox_leave(struct inbox *in, unsigned code);
 int inbox_put(struct inbox *in, const struct message_parts *parts);
 /* Whether there is no room. */
 bool inbox_full(const struct inbox *in);
+/* Whether what others say already fills the way that in shares with them: no time
+ * to begin. */
+bool inbox_crowded(const struct inbox *in);
 /* Stops or resumes what the backend says: the client is behind.  May call ops. */
 void inbox_read(struct inbox *in, bool on);
 
@@ -57,6 +60,8 @@ struct inbox_type {
     struct inbox *(*open)(struct exchange *x, const struct feed *feed);
     int (*put)(struct inbox *in, const struct message_parts *parts);
     void (*read)(struct inbox *in, bool on);
+    /* NULL where nothing is shared. */
+    bool (*crowded)(const struct inbox *in);
     /* Nobody listens any more.  Frees it, or lets it linger until what was said
      * has gone out: then it is called again after each inbox_exit(). */
     void (*leave)(struct inbox *in);

@@ -177,11 +177,15 @@ static struct inbox *post_open(struct exchange *x, const struct feed *feed)
     if (p == NULL)
         return NULL;
     STAILQ_INIT(&p->letters);
-    p->inbox.full = waiting_bytes > WAITING_MAX;
     if (inbox_init(&p->inbox, &inbox_post, x, feed) == 0)
         return &p->inbox;
     post_free(&p->inbox);
     return NULL;
+}
+
+static bool post_crowded(const struct inbox *in)
+{
+    return waiting_bytes > WAITING_MAX;
 }
 
 static int post_put(struct inbox *in, const struct message_parts *parts)
@@ -203,7 +207,7 @@ static int post_put(struct inbox *in, const struct message_parts *parts)
         drop_first(p);
         return -ENOMEM;
     }
-    in->full |= p->count >= in->settings->queue || waiting_bytes > WAITING_MAX;
+    in->full |= p->count >= in->settings->queue || post_crowded(in);
     return in->full;
 }
 
@@ -218,6 +222,7 @@ const struct inbox_type inbox_post = {
     .open = post_open,
     .put = post_put,
     .read = post_read,
+    .crowded = post_crowded,
     .leave = post_leave,
     .free = post_free,
 };

@@ -111,7 +111,7 @@ void relay_open(struct exchange *x, const struct feed *feed)
     r->settings = feed->reader;
     x->handler = r;
     x->ops = &relay_exchange;
-    if (inbox_full(r->inbox))
+    if (inbox_crowded(r->inbox))
         exchange_problem(relay_free(r), 503, NULL,
                          "too many messages wait for their backends");
     else if (x->request->length > feed->reader->message_bytes)

@@ -1,6 +1,7 @@
 """What clients say reaches the backend, in order, and its answer comes back to
 them alone; slow, rude or dead backends harm nobody else."""
 
+import contextlib
 import signal
 import threading
 import time
@@ -256,6 +257,27 @@ def test_a_dead_backend_does_not_slow_the_fan_out(penstock, orders):
             s.abort()
         wait_for(lambda: p.channel("o/7")["readers"] == 1)
     orders.open.set()
+
+
+def test_while_much_waits_a_post_is_refused_and_a_websocket_is_kept(
+        penstock, orders):
+    big = 8 << 20
+    p = penstock(config(orders.server, {"message": f"{big}B",
+                                        "heartbeat": "100ms"}) |
+                 {"workers": 1})
+    orders.hold()
+    with contextlib.ExitStack() as stack:
+        for _ in range(64 * (1 << 20) // big + 1):
+            c = stack.enter_context(p.client())
+            c.send(f"POST /o/7 HTTP/1.1\r\nHost: x\r\nContent-Length: {big}"
+                   "\r\n\r\n" + "x" * big)
+        wait_for(lambda: p.metric("inbox_posts_total") == 64 * (1 << 20) // big
+                 + 1)
+        answer = p.request("POST", "/o/7", body="one more")
+        assert answer.status == 503
+        with WsClient(p, "/o/7").connect():
+            wait_for(lambda: p.metric("pongs_total") > 1)
+        orders.open.set()
 
 
 @pytest.mark.parametrize("rude", [True, False])
