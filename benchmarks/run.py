@@ -7,6 +7,7 @@
 than thirty.  Progress is told on standard error."""
 
 import argparse
+import contextlib
 import importlib
 import os
 import pathlib
@@ -67,18 +68,38 @@ def check_needs(penstock):
                   file=sys.stderr)
 
 
+class Stuck(Exception):
+    """An experiment took much longer than it should."""
+
+
+@contextlib.contextmanager
+def deadline(seconds, again=2):
+    """Raises Stuck within.  It comes again, as one that is raised in a callback
+    of asyncio is only logged."""
+    def stuck(*_):
+        raise Stuck(f"not done after {seconds} s")
+    signal.signal(signal.SIGALRM, stuck)
+    signal.setitimer(signal.ITIMER_REAL, seconds, again)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 def perform(module, lab):
     lab.finding = Finding(module.__name__.split(".")[-1], module.TITLE,
                           module.QUESTION, module.METHOD)
     begun = time.monotonic()
     lab.progress.enter(lab.finding.name)
     try:
-        module.run(lab)
+        with deadline(60 + 3 * module.SECONDS[lab.size == "whole"]):
+            module.run(lab)
     except Missing as e:
         lab.finding.missing = str(e)
         lab.step(f"left out: {e}")
     except Exception as e:  # the others go on; the exit status says it
         lab.finding.failed = f"{type(e).__name__}: {e}"
+        lab.step(f"failed: {e}")
         traceback.print_exc()
     lab.finding.seconds = time.monotonic() - begun
     return lab.finding
@@ -91,7 +112,7 @@ def main():
     os.environ["PENSTOCK"] = penstock  # read by tests/lib as it is imported
     os.environ["BENCH"] = args.size    # and by lib.machine
     out = pathlib.Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
+    (out / "figures").mkdir(parents=True, exist_ok=True)
     facts = machine.facts(penstock)
     machine.prepare()
     # So that the servers end as well.
@@ -100,21 +121,22 @@ def main():
                for n in EXPERIMENTS if not args.names or n in args.names]
     progress = Progress([(m.__name__.split(".")[-1],
                           m.SECONDS[args.size == "whole"]) for m in modules])
+    kind = "" if args.size == "whole" else f" BENCH={args.size}"
     lab = Lab(args.size, out.absolute(), progress)
     findings = []
     try:
         for module in modules:
             findings.append(perform(module, lab))
             seconds = time.monotonic() - progress.begun
-            report.page(findings, facts, "" if args.size == "whole" else
-                        f" BENCH={args.size}",
-                        seconds, out / "report.html")
-            report.text(findings, facts, out / "report.md")
+            report.page(findings, facts, kind, seconds, out / "report.html")
+            report.text(findings, facts, kind, seconds, out / "report.md")
     finally:
         lab.close()
+    failed = [f.name for f in findings if f.failed]
     progress.end(f"{out / 'report.html'}: {len(findings)} experiments in "
-                 f"{seconds:.0f} s")
-    return any(f.failed for f in findings)
+                 f"{seconds:.0f} s"
+                 + (f"; failed: {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ METHOD = ("For each transport, eight clients with a browser's header fields "
           "loopback writes down every segment meanwhile, and the octets of TCP "
           "payload are added up from its file, each once. They have to agree "
           "within 0.5 %; the clients' own count is given as well.")
-SECONDS = (14, 24)
+SECONDS = (9, 20)
 NAMES = {"websocket": "WebSocket", "sse": "SSE", "longpoll": "long poll",
          "poll": "poll"}
 MOST = 0.005

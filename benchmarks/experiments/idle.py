@@ -18,7 +18,7 @@ METHOD = ("A penstock of one worker for each row; memory is its proportional "
           "the machine did; take it as an upper bound. Heartbeats are every "
           "2 s here and given as for the usual 15 s; long polls wait, and "
           "plain polls are connections kept alive between two requests.")
-SECONDS = (20, 90)
+SECONDS = (15, 110)
 NAMES = {"websocket": "WebSocket", "sse": "SSE", "longpoll": "long poll",
          "poll": "poll, kept alive"}
 BEAT_S, USUAL_S = 2, 15
@@ -61,7 +61,7 @@ def run(lab):
     found = {}
     for count in counts:
         for kind in NAMES:
-            for _ in range(lab.pick(1, 3) if count < 10000 else 1):
+            for _ in range(lab.pick(1, 2) if count < 10000 else 1):
                 lab.step(f"{count} by {NAMES[kind]}")
                 with lab.penstock([route(heartbeat=f"{BEAT_S}s", wait="1h")],
                                   limits={"idle_timeout": "1h"}) as p:
@@ -78,13 +78,16 @@ def report(lab, found, counts):
     for count in counts:
         for kind in NAMES:
             pss = spread(count, kind, "pss")
-            rows.append((f"{count}, {NAMES[kind]}", kind, pss.median, pss.low,
+            rows.append((f"{count} by {NAMES[kind]}", kind, pss.median, pss.low,
                          pss.high, f"{pss.median:.0f} octets"))
         rows.append(None)
     lab.figure(plot.bars(
         lab.svg("idle"), "Memory of penstock for each connection that waits",
         rows[:-1], plot.Axis("octets for each (PSS)", low=0)),
-        "The kernel's own memory for a socket is in the table.")
+        "The kernel's own memory for a socket is in the table.",
+        f"Of {counts[-1]} that wait, each takes " + ", ".join(
+            f"{spread(counts[-1], k, 'pss').median:.0f} octets by {name}"
+            for k, name in NAMES.items()) + ".")
     lab.table("idle", ["connections", "read by", "penstock, octets each",
                        "kernel, octets each (both ends)",
                        "one heartbeat, CPU µs", "heartbeats of all, % of a core",

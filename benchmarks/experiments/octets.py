@@ -18,7 +18,7 @@ METHOD = ("One client for each transport; messages of JSON come one at a time, "
           "Chromium (about 520 octets in all), the program's only what is "
           "needed. Handshakes are counted apart. HTTP/1.1, no TLS (which adds "
           "22 octets to each record), no TCP and IP headers.")
-SECONDS = (8, 16)
+SECONDS = (5, 17)
 
 NAMES = {"websocket": "WebSocket", "sse": "SSE", "longpoll": "long poll",
          "poll": "poll", "envelope": "WebSocket, penstock.v1"}
@@ -81,6 +81,10 @@ def measure(lab):
     return rows
 
 
+def times(bars, name, size):
+    return f"{next(b[2] for b in bars if b[0] == name) / size:.2f}"
+
+
 def draw(lab, rows):
     for label in SIZES:
         both = []
@@ -100,7 +104,11 @@ def draw(lab, rows):
             plot.Axis("octets of TCP payload, both ways (the broken line is "
                       "the message itself)", low=0,
                       high=max(r[2] for r in both) * 1.35), reference=size),
-            f"Messages of {label}. The broken line is the message itself.")
+            f"Messages of {label}. The broken line is the message itself.",
+            f"A message of {label} takes " + ", ".join(
+                f"{times(both, NAMES[k], size)} by {NAMES[k]}"
+                for k in ("websocket", "sse", "poll", "longpoll"))
+            + " times its own octets.")
 
 
 def say(lab, of):

@@ -72,11 +72,12 @@ class Lab:
             return [f"{x:.6g}" for x in (v.median, v.low, v.high)]
         return [v, v, v]
 
-    def figure(self, path, caption):
-        self.finding.parts.append(("figure", path, caption))
+    def figure(self, path, caption, so):
+        """caption: how to read it; so: what is to be seen, in a sentence."""
+        self.finding.parts.append(("figure", path, caption, so))
 
     def svg(self, name):
-        return self.out / f"{name}.svg"
+        return self.out / "figures" / f"{name}.svg"
 
     def says(self, text):
         self.finding.parts.append(("says", text))

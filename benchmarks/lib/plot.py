@@ -2,13 +2,21 @@
 for one transport in all of them."""
 
 import math
+import re
 import subprocess
 
 COLOURS = {
     "websocket": "#0072b2", "sse": "#00876c", "longpoll": "#d98200",
     "poll": "#c0392b", "cache": "#8e44ad", "other": "#5d6d7e",
 }
+# Where lines lie on each other the wider one shows beside the narrow one, and
+# marks differ in more than colour.
+LINES = {"websocket": 4.6, "sse": 2.4, "longpoll": 1.6}
+MARKS = {"websocket": 5, "sse": 7, "longpoll": 9, "poll": 13, "cache": 11}
 WIDTH, HEIGHT = 800, 440
+# Text that crosses a line stays readable.
+HALO = ("<style>text{paint-order:stroke;stroke:#fff;stroke-width:3.5px;"
+        "stroke-linejoin:round}</style>")
 HEAD = """set encoding utf8
 set terminal svg size {w},{h} dynamic enhanced font "Helvetica,Arial,sans-serif,13" background "#ffffff"
 set output "{path}"
@@ -32,6 +40,7 @@ class Series:
         self.points = [p for p in points if p[1] is not None]
         self.colour = colour or COLOURS.get(name, COLOURS["other"])
         self.dash, self.marks, self.line = dash, marks, line
+        self.width, self.mark = LINES.get(name, 2.2), MARKS.get(name, 7)
 
 
 def quote(text):
@@ -39,10 +48,19 @@ def quote(text):
         "_", "\\\\_")
 
 
-def run(script, path):
-    path.with_suffix(".gp").write_text(script)
-    subprocess.run(["gnuplot", str(path.with_suffix(".gp"))], check=True,
+def tidy(text, halo):
+    """gnuplot's SVG without what nobody sees, which is half of it."""
+    text = re.sub(r"<!--.*?-->|<(title|desc)>.*?</\1>", "", text, flags=re.S)
+    text = re.sub(r"> <", ">\n<", re.sub(r"\s+", " ", text))
+    return text.replace("<defs>", (HALO if halo else "") + "<defs>", 1) + "\n"
+
+
+def run(script, path, halo=True):
+    source = path.with_suffix(".gp")
+    source.write_text(script)
+    subprocess.run(["gnuplot", str(source)], check=True,
                    stdin=subprocess.DEVNULL)
+    path.write_text(tidy(path.read_text(), halo))
     return path
 
 
@@ -76,7 +94,7 @@ def spread(wanted, gap):
 def short(value):
     """200, 20k, 1M."""
     for unit, text in ((1e6, "M"), (1e3, "k")):
-        if value >= 10 * unit or value == unit:
+        if value >= unit:
             return f"{value / unit:g}{text}"
     return f"{value:g}"
 
@@ -159,9 +177,10 @@ def lines(path, title, series, x, y, notes=(), width=WIDTH, height=HEIGHT):
             continue
         block = "\n".join(" ".join(f"{v:.9g}" for v in (
             p if len(p) == 4 else (p[0], p[1], p[1], p[1]))) for p in s.points)
-        style = {(True, True): f"linespoints lw 2.2 dt {s.dash} pt 7 ps 0.6",
-                 (False, True): f"lines lw 2.2 dt {s.dash}",
-                 (True, False): "points pt 7 ps 0.8"}[s.marks, s.line]
+        style = {(True, True): f"linespoints lw {s.width} dt {s.dash} "
+                               f"pt {s.mark} ps 0.7",
+                 (False, True): f"lines lw {s.width} dt {s.dash}",
+                 (True, False): f"points pt {s.mark} ps 0.9"}[s.marks, s.line]
         plots.append(f"'-' using 1:2 with {style} lc rgb \"{s.colour}\"")
         data += block + "\ne\n"
         if any(len(p) == 4 for p in s.points):
@@ -247,4 +266,4 @@ def grids(path, panels, columns, rows, xlabel, ylabel, width=WIDTH, per_row=2,
         script += "".join(f"{c} {r} {shade(v):.9g}\n"
                           for (r, c), v in values.items() if v is not None)
         script += "e\n"
-    return run(script + "unset multiplot\n", path)
+    return run(script + "unset multiplot\n", path, halo=False)

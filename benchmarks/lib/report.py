@@ -21,7 +21,12 @@ border-left:4px solid #2f6da8;padding:.6rem 1rem;margin:1rem 0}
 .says p{margin:.3rem 0}.missing{background:#fff4e5;border-left:4px solid
 #d98200;padding:.6rem 1rem}b.k{color:#555;font-weight:600}
 nav ol{columns:2;font-size:.95rem}code{font-size:.9em;background:#f4f4f4;
-padding:0 .2em}a{color:#1f5c99}
+padding:0 .2em}a{color:#1f5c99}figcaption b{color:#1c1c1c}
+@media (prefers-color-scheme:dark){:root{color-scheme:dark}
+body{background:#15171a;color:#e2e2e2}.lead,dt,th,figcaption,.caption,b.k
+{color:#a9adb3}figcaption b{color:#e2e2e2}h2,th,td{border-color:#3a3d42}
+.says{background:#1b2530}.missing{background:#33260f}code{background:#26292e}
+a{color:#7db4ea}figure svg{filter:invert(.91) hue-rotate(180deg)}}
 """
 
 
@@ -60,7 +65,8 @@ def section(f, number):
     for part in f.parts:
         if part[0] == "figure":
             out.append(f"<figure>{svg(part[1], part[1].stem)}<figcaption>"
-                       f"{inline(part[2])}</figcaption></figure>")
+                       f"<b>{inline(part[3])}</b> {inline(part[2])}"
+                       "</figcaption></figure>")
         elif part[0] == "table":
             _, file, columns, rows, caption = part
             if rows:
@@ -73,6 +79,17 @@ def section(f, number):
     out.append(f'<p class=caption>This part alone: <code>make bench '
                f'BENCH_ONLY={f.name}</code> ({f.seconds:.0f} s)</p>')
     return "\n".join(out)
+
+
+def failures(findings):
+    """What has to be said before anything else."""
+    failed = [f for f in findings if f.failed]
+    if not failed:
+        return ""
+    names = ", ".join(f'<a href="#{f.name}">{inline(f.title)}</a>'
+                      for f in failed)
+    return (f"<p class=missing>{len(failed)} of {len(findings)} failed: {names}."
+            "</p>")
 
 
 def page(findings, facts, kind, seconds, path):
@@ -91,21 +108,31 @@ below was made by one run of <code>make bench</code>{kind}, in
 {seconds / 60:.0f} minutes; numbers in parentheses are the least and the most
 of several goes. Ratios within one figure mean something anywhere; absolute
 times and rates are this machine's.</p>
-<dl>{rows}</dl><nav><ol>{links}</ol></nav>
+{failures(findings)}<dl>{rows}</dl><nav><ol>{links}</ol></nav>
 {"".join(section(f, i + 1) for i, f in enumerate(findings))}
 </body></html>
 """)
 
 
-def text(findings, facts, path):
-    """Markdown, for doc/measurements.md."""
-    out = ["; ".join(f"{k}: {v}" for k, v in facts.items()), ""]
+def text(findings, facts, kind, seconds, path):
+    """Markdown, which `make figures` puts into doc/."""
+    out = ["# What each transport costs", "",
+           "Made by one run of `make bench`" + kind + f" in {seconds / 60:.0f} "
+           "minutes, and put here by `make figures`: not to be edited. Numbers in "
+           "parentheses are the least and the most of several goes. Ratios within "
+           "one table mean something anywhere; absolute times and rates are this "
+           "machine's.", "",
+           *(f"- {k}: {v}" for k, v in facts.items()), ""]
     for f in findings:
-        out += [f"### {f.title}", "", f"`make bench BENCH_ONLY={f.name}`. "
-                f"{f.question} {f.method}", ""]
+        out += [f"## {f.title}", "", f"**Asked:** {f.question}", "",
+                f"**How** (`make bench BENCH_ONLY={f.name}`, {f.seconds:.0f} s): "
+                f"{f.method}", ""]
         if f.missing or f.failed:
             out += [f"Not measured: {f.missing or f.failed}", ""]
         for part in f.parts:
+            if part[0] == "figure":
+                out += [f"![{part[3]}](figures/{part[1].name})", "",
+                        f"{part[3]} {part[2]}", ""]
             if part[0] == "table" and part[3]:
                 _, file, columns, rows, caption = part
                 out.append("| " + " | ".join(columns) + " |")

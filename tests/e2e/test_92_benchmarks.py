@@ -1,12 +1,14 @@
 """The figures: their machinery, at a size that only shows that it runs; and the
 octets that penstock counts beside those of an independent capture."""
 
+import asyncio
 import csv
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -43,9 +45,36 @@ def test_an_experiment_runs(name, tmp_path):
             rows = list(csv.reader(f))
         assert len(rows) > 1, table
         assert {len(r) for r in rows} == {len(rows[0])}, table
-    for figure in tmp_path.glob("*.svg"):
-        assert figure.stem in page
+    for figure in (tmp_path / "figures").glob("*.svg"):
+        assert f'id="{figure.stem}-' in page
+        assert f"(figures/{figure.name})" in (tmp_path / "report.md").read_text()
         assert figure.read_text().rstrip().endswith("</svg>"), figure
+
+
+@pytest.mark.plain
+def test_what_fails_is_told_and_the_others_go_on(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-B", TOP / "benchmarks" / "run.py", "--size",
+         "smoke", "--penstock", "/bin/false", "--out", tmp_path, "octets",
+         "rivals", "updates"],
+        capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1, done.stderr
+    page = (tmp_path / "report.html").read_text()
+    # rivals needs a penstock that has `bench`, and is left out without.
+    assert "2 of 3 failed: " in page and "Not measured here" in page
+    assert done.stderr.rstrip().endswith("; failed: octets, updates")
+
+
+@pytest.mark.plain
+def test_what_hangs_ends():
+    async def late():
+        asyncio.get_running_loop().call_later(0.1, time.sleep, 0.3)
+        await asyncio.sleep(60)
+    with pytest.raises(benchmarks.Stuck), benchmarks.deadline(0.2, again=0.1):
+        asyncio.run(late())
+    with benchmarks.deadline(0.1):
+        pass
+    time.sleep(0.2)
 
 
 @pytest.mark.alone  # tcpdump must not lose packets
