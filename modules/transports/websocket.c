@@ -33,20 +33,26 @@ struct said {
     const char *reason;
 };
 
-struct session {
-    struct follower follower; /* first */
+/* What the client says: there while a frame is half read, and where the route
+ * takes messages.  The many that only listen need no room for it. */
+struct talk {
     struct inbound *inbound;
     struct channel *receive;  /* a reference: where its messages go, or NULL */
     struct inbox *inbox;      /* or the way to a backend, or NULL */
     const struct said *said;  /* while the backend's end is passed on */
     bool *gone;               /* set as it is freed; NULL: nobody asks */
     uint64_t rate_bucket;     /* of its messages */
+    bool choked;              /* it reads too slowly what its backend says */
+};
+
+struct session {
+    struct follower follower; /* first */
+    struct talk *talk;        /* or NULL */
     uint32_t pinged_us;       /* when our ping went out; wraps */
     bool pong_due : 1;        /* and its pong has not come */
     bool pinged : 1;          /* nothing at all has come since then */
     bool enveloped : 1;
     bool deflate : 1;         /* permessage-deflate is agreed on */
-    bool choked : 1;          /* it reads too slowly what its backend says */
     bool farewell : 1;        /* our close frame is queued or sent */
 };
 
@@ -83,7 +89,9 @@ static void say_close(struct session *s, enum ws_close_code code,
 /* It is not read, as the backend is behind. */
 static bool is_held(const struct session *s)
 {
-    return s->inbox != NULL && inbox_full(s->inbox);
+    const struct talk *t = s->talk;
+
+    return t != NULL && t->inbox != NULL && inbox_full(t->inbox);
 }
 
 /* RFC 6455 5.5.2.  Whatever the peer sends counts as its answer. */
@@ -127,17 +135,17 @@ static bool tell_gap(struct follower *f, const struct gap *gap)
  * waiting for anything that it may still send (7.1.7). */
 static void say_own(struct session *s)
 {
-    const struct inbound *in = s->inbound;
+    const struct talk *t = s->talk;
 
-    if (s->said != NULL) { /* to be answered, like any other */
-        say_close(s, s->said->code, s->said->reason);
+    if (t != NULL && t->said != NULL) { /* to be answered, like any other */
+        say_close(s, t->said->code, t->said->reason);
         return;
     }
     s->follower.awaiting = false;
-    if (in == NULL)
+    if (t == NULL || t->inbound == NULL)
         say_close(s, WS_INTERNAL_ERROR, "out of memory");
     else
-        say_close(s, in->leave_code, in->leave_reason);
+        say_close(s, t->inbound->leave_code, t->inbound->leave_reason);
 }
 
 /* The same to one that is to come back, and when: all of a route may be sent
@@ -186,23 +194,41 @@ static void goodbye(struct follower *f, enum farewell why)
     }
 }
 
-static void drop_inbound(struct session *s)
+static void drop_inbound(struct talk *t)
 {
-    if (s->inbound != NULL)
-        ws_parser_fini(&s->inbound->parser);
-    free(s->inbound);
-    s->inbound = NULL;
+    if (t->inbound != NULL)
+        ws_parser_fini(&t->inbound->parser);
+    free(t->inbound);
+    t->inbound = NULL;
+}
+
+static void drop_talk(struct session *s)
+{
+    struct talk *t = s->talk;
+
+    if (t == NULL)
+        return;
+    if (t->gone != NULL)
+        *t->gone = true;
+    inbox_leave(t->inbox, t->inbound == NULL ? 0 : t->inbound->leave_code);
+    drop_inbound(t);
+    channel_unref(&t->receive);
+    free(t);
+    s->talk = NULL;
+}
+
+/* Its frame is read whole. */
+static void fall_silent(struct session *s)
+{
+    if (s->talk->receive == NULL && s->talk->inbox == NULL)
+        drop_talk(s);
+    else
+        drop_inbound(s->talk);
 }
 
 static void fini(struct follower *f)
 {
-    struct session *s = of_follower(f);
-
-    if (s->gone != NULL)
-        *s->gone = true;
-    inbox_leave(s->inbox, s->inbound == NULL ? 0 : s->inbound->leave_code);
-    drop_inbound(s);
-    channel_unref(&s->receive);
+    drop_talk(of_follower(f));
 }
 
 static void tell(struct follower *f, const char *what, struct str json)
@@ -227,8 +253,8 @@ static const struct follower_ops session_follower = {
 /* From inside the parser, which must outlive its call: on_raw() leaves. */
 static int stop(struct session *s, enum ws_close_code code, const char *reason)
 {
-    s->inbound->leave_code = code;
-    s->inbound->leave_reason = reason;
+    s->talk->inbound->leave_code = code;
+    s->talk->inbound->leave_reason = reason;
     return 1;
 }
 
@@ -353,10 +379,10 @@ static void tell_reply(struct session *s, struct str data, struct str type)
 /* Nor may a backend that says much fill our memory. */
 static void choke(struct session *s)
 {
-    if (s->choked || !too_much(s))
+    if (s->talk->choked || !too_much(s))
         return;
-    s->choked = true;
-    inbox_read(s->inbox, false);
+    s->talk->choked = true;
+    inbox_read(s->talk->inbox, false);
 }
 
 static void on_answered(void *arg, unsigned status, struct str data,
@@ -392,7 +418,7 @@ static void on_closed(void *arg, unsigned code, const char *reason)
 
     if (s->farewell)
         return;
-    s->said = &said;
+    s->talk->said = &said;
     follower_leave(&s->follower, FAREWELL_OWN);
 }
 
@@ -407,7 +433,7 @@ static const struct inbox_ops session_inbox = {on_answered, on_failed,
 /* No more is read while there is no room: the client has to wait. */
 static int post(struct session *s, const struct message_parts *parts)
 {
-    int rc = inbox_put(s->inbox, parts);
+    int rc = inbox_put(s->talk->inbox, parts);
 
     if (rc > 0)
         exchange_read(s->follower.x, false);
@@ -424,7 +450,7 @@ static int publish(struct session *s, const struct message_parts *parts)
     if (m == NULL)
         return -ENOMEM;
     m->sender = s->follower.number;
-    rc = channel_append(s->receive, &m, 1, NULL);
+    rc = channel_append(s->talk->receive, &m, 1, NULL);
     if (rc == -ESTALE) /* who comes back gets the one that has its name now */
         return stop(s, WS_GOING_AWAY, "the channel was deleted");
     return rc;
@@ -434,10 +460,10 @@ static int publish(struct session *s, const struct message_parts *parts)
 static bool refuse_message(struct session *s, struct str data, int *rc)
 {
     const struct inbox_settings *settings = &s->follower.settings->inbox;
-    uint64_t now_us = clock_now_us();
+    uint64_t *bucket = &s->talk->rate_bucket, now_us = clock_now_us();
 
     *rc = 0;
-    if (rate_wait_us(&settings->rate, s->rate_bucket, now_us) > 0) {
+    if (rate_wait_us(&settings->rate, *bucket, now_us) > 0) {
         meter_add(METER_requests_over_rate, 1);
         if (s->enveloped)
             tell_error(s, 429, STR("more messages than the route allows"));
@@ -445,7 +471,7 @@ static bool refuse_message(struct session *s, struct str data, int *rc)
             *rc = stop(s, WS_POLICY, "more messages than the route allows");
         return true;
     }
-    s->rate_bucket = rate_take(&settings->rate, s->rate_bucket, now_us);
+    *bucket = rate_take(&settings->rate, *bucket, now_us);
     if (settings->json && !json_valid(data))
         *rc = stop(s, WS_BAD_DATA, "the message is not valid JSON");
     return *rc != 0;
@@ -459,25 +485,26 @@ static int on_message(void *arg, enum ws_opcode opcode, struct str data)
                                             : STR_NONE,
     };
     struct session *s = arg;
+    const struct talk *t = s->talk;
     int rc;
 
     if (s->farewell)
         return 0; /* it was on its way when we said Close */
     if (s->enveloped && s->follower.reader.selects)
         return on_command(s, data);
-    if (s->receive == NULL && s->inbox == NULL)
+    if (t->receive == NULL && t->inbox == NULL)
         return stop(s, WS_POLICY, "this route takes no messages");
     if (refuse_message(s, data, &rc))
         return rc;
     tally_add(s->follower.x->tally, TALLY_messages_taken, 1);
-    return s->inbox != NULL ? post(s, &parts) : publish(s, &parts);
+    return t->inbox != NULL ? post(s, &parts) : publish(s, &parts);
 }
 
 static int on_ping(struct session *s, struct str data)
 {
     if (s->farewell)
         return 0; /* nothing follows our Close (5.5.1) */
-    if (s->choked)
+    if (s->talk->choked)
         return 0; /* it has what its backend says to read first */
     control(s, WS_PONG, data);
     if (too_much(s))
@@ -512,20 +539,31 @@ static int on_control(void *arg, enum ws_opcode opcode, struct str data)
 
 static const struct ws_parser_ops parser_ops = {on_message, on_control};
 
-static struct inbound *inbound_of(struct session *s)
+/* NULL when out of memory. */
+static struct talk *talk_of(struct session *s)
 {
-    if (s->inbound != NULL)
-        return s->inbound;
-    s->inbound = calloc(1, sizeof(*s->inbound));
-    if (s->inbound == NULL)
-        return NULL;
-    ws_parser_init(&s->inbound->parser, &parser_ops, s, WS_SERVER,
-                   s->follower.settings->message_bytes);
-    s->inbound->parser.deflate = s->deflate;
-    return s->inbound;
+    if (s->talk == NULL)
+        s->talk = calloc(1, sizeof(*s->talk));
+    return s->talk;
 }
 
-/* The peer is to be left, for the reason in s->inbound: after our own Close,
+/* The same. */
+static struct inbound *inbound_of(struct session *s)
+{
+    struct talk *t = talk_of(s);
+
+    if (t == NULL || t->inbound != NULL)
+        return t == NULL ? NULL : t->inbound;
+    t->inbound = calloc(1, sizeof(*t->inbound));
+    if (t->inbound == NULL)
+        return NULL;
+    ws_parser_init(&t->inbound->parser, &parser_ops, s, WS_SERVER,
+                   s->follower.settings->message_bytes);
+    t->inbound->parser.deflate = s->deflate;
+    return t->inbound;
+}
+
+/* The peer is to be left, for the reason in its inbound: after our own Close,
  * that is all that was waited for. */
 static void leave(struct session *s)
 {
@@ -535,7 +573,7 @@ static void leave(struct session *s)
         follower_leave(&s->follower, FAREWELL_OWN);
 }
 
-/* 0, or what is wrong: then s->inbound, if there is one, says why. */
+/* 0, or what is wrong: then its inbound, if there is one, says why. */
 static int feed_parser(struct session *s, char *data, size_t len)
 {
     struct inbound *in = inbound_of(s);
@@ -562,25 +600,30 @@ static void on_raw(struct exchange *x, char *data, size_t len)
         leave(s);
         return;
     }
-    if (ws_parser_idle(&s->inbound->parser))
-        drop_inbound(s);
+    if (ws_parser_idle(&s->talk->inbound->parser))
+        fall_silent(s);
     follower_pump(&s->follower); /* pongs */
 }
 
 static void on_drained(struct exchange *x)
 {
     struct session *s = x->handler;
+    struct talk *t = s->talk;
     bool gone = false;
 
-    s->gone = &gone;
+    if (t == NULL || !t->choked) {
+        follower_on_drained(x);
+        return;
+    }
+    t->gone = &gone;
     follower_on_drained(x);
     if (gone)
         return;
-    s->gone = NULL;
-    if (!s->choked || too_much(s))
+    t->gone = NULL;
+    if (too_much(s))
         return;
-    s->choked = false;
-    inbox_read(s->inbox, true);
+    t->choked = false;
+    inbox_read(t->inbox, true);
 }
 
 static const struct exchange_ops session_exchange = {
@@ -633,12 +676,16 @@ static void follow(struct exchange *x, const struct feed *feed,
 static bool take_receiver(struct exchange *x, const struct feed *feed,
                           struct session *s)
 {
+    if (feed->receive == NULL && feed->inbox_target.n == 0)
+        return true;
+    if (talk_of(s) == NULL)
+        return false;
     if (feed->receive != NULL)
-        s->receive = channel_ref(feed->receive);
+        s->talk->receive = channel_ref(feed->receive);
     if (feed->inbox_target.n == 0)
         return true;
-    s->inbox = inbox_new(x, feed, &session_inbox, s);
-    return s->inbox != NULL;
+    s->talk->inbox = inbox_new(x, feed, &session_inbox, s);
+    return s->talk->inbox != NULL;
 }
 
 static void open_websocket(struct exchange *x, const struct feed *feed)
@@ -656,6 +703,7 @@ static void open_websocket(struct exchange *x, const struct feed *feed)
     s->enveloped = h.enveloped;
     s->deflate = h.terms.agreed;
     if (!take_receiver(x, feed, s)) {
+        drop_talk(s);
         free(s);
         feed_refuse(x, -ENOMEM);
         return;

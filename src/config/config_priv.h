@@ -13,6 +13,9 @@
 #define KIB    (1ull << 10)
 #define MIB    (1ull << 20)
 #define GIB    (1ull << 30)
+/* The largest message: written as JSON, with six octets for one, its length still
+ * fits into 32 bits. */
+#define MESSAGE_MOST (512 * MIB)
 
 /* The objects of the file.  A route takes its own keys and those of a feed:
  * what only a route with a source has. */

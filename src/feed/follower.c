@@ -213,22 +213,30 @@ int follower_join(struct follower *f, const struct feed *feed,
 /* Those who came together must not all go together. */
 static void begin_life(struct follower *f)
 {
-    uint64_t us = f->settings->life_ms * 1000;
+    uint64_t ms = f->settings->life_ms;
 
-    f->end_us = us == 0 ? 0 : clock_now_us() + jitter_between(us / 5 * 4, us);
+    f->end_ds = 0;
+    if (ms > 0)
+        f->end_ds = (uint32_t)((clock_now_us() / 1000 +
+                                jitter_between(ms / 5 * 4, ms)) / 100);
+}
+
+static uint64_t life_left_ms(const struct follower *f)
+{
+    uint64_t end_ms = (uint64_t)f->end_ds * 100;
+    uint64_t now_ms = clock_now_us() / 1000;
+
+    if (end_ms == 0)
+        return UINT64_MAX;
+    return end_ms > now_ms ? end_ms - now_ms : 0;
 }
 
 /* Looks again after ms, or when its life is over. */
 static void set_timer(struct follower *f, uint64_t ms)
 {
-    uint64_t now_us, left_ms;
+    uint64_t left_ms = life_left_ms(f);
 
-    if (f->end_us != 0) {
-        now_us = clock_now_us();
-        left_ms = f->end_us > now_us ? (f->end_us - now_us) / 1000 + 1 : 1;
-        ms = left_ms < ms ? left_ms : ms;
-    }
-    exchange_set_timer(f->x, ms);
+    exchange_set_timer(f->x, left_ms < ms ? left_ms + 1 : ms);
 }
 
 void follower_run(struct follower *f)
@@ -343,7 +351,7 @@ static unsigned account_messages(struct follower *f,
             f->ops->began(f, reading->messages[n]);
         if (!consume(&sent, len)) {
             f->partial = message_ref(reading->messages[n]);
-            f->partial_sent = sent;
+            f->partial_sent = (uint32_t)sent;
             sent = 0;
         }
         n++;
@@ -359,7 +367,7 @@ static unsigned account(struct follower *f, const struct reading *reading,
         size_t left = wire_of(f, f->partial).n - f->partial_sent;
 
         if (!consume(&sent, left)) {
-            f->partial_sent += sent;
+            f->partial_sent += (uint32_t)sent;
             return 0;
         }
         message_unref(&f->partial);
@@ -718,7 +726,7 @@ void follower_on_timeout(struct exchange *x)
         say_no_more(f);
         return;
     }
-    if (f->end_us != 0 && clock_now_us() >= f->end_us) {
+    if (life_left_ms(f) == 0) {
         log_close(f, "max-age");
         follower_leave(f, FAREWELL_AGED);
         return;

@@ -50,14 +50,15 @@ struct follower {
     const struct follower_ops *ops;
     const struct reader_settings *settings;
     struct message *partial;           /* a reference; NULL: none half sent */
-    size_t partial_sent;               /* octets of it that are out */
     struct buffer *control;            /* what goes between messages, or NULL */
     uint64_t active_us;                /* when something last went out */
-    uint64_t end_us;                   /* its life is over then; 0: never */
     struct visit *visit;               /* its backend hears of it; or NULL */
     struct member *member;             /* its channel hears of it; or NULL */
     uint64_t number;                   /* marks its own messages; 0: echo them */
+    uint32_t partial_sent;             /* octets of it that are out */
     uint32_t unacked_seen;             /* when it was last looked at, blocked */
+    uint32_t end_ds;                   /* its life is over then, in tenths of a
+                                        * second; 0: never */
     uint8_t format;                    /* enum wire_format */
     bool failed : 1;                   /* no memory for control: is to be cut */
     bool stale : 1;                    /* the peer was told so, of its channel */
