@@ -39,6 +39,7 @@ struct party {
     struct subscriber_counts counts, begun, ended;
     struct histogram age_us, delay_us;
     uint64_t delivered, again, late;
+    uint64_t same; /* polls that brought what their client had */
     char why[160]; /* they were refused; empty: not */
     unsigned status;
     _Atomic unsigned ready, refused;
@@ -110,6 +111,11 @@ static void see(struct subscriber *s, struct str name, size_t size_bytes,
     if (it == NULL)
         return;
     entry = ledger_note(ledger, it->number);
+    if (p->plan.kind == SUBSCRIBE_POLL && entry == LEDGER_AGAIN &&
+        it->number + 1 == ledger->next) { /* a server without ETags */
+        p->same += now_us >= c->from_us && now_us < c->to_us;
+        return;
+    }
     note_delays(p, next, it->number, now_us);
     if (!counts(c, it))
         return;
@@ -378,7 +384,7 @@ static void fill_counts(struct subscriber_counts *out, const struct party *p)
 
     *out = p->counts; /* connects, and what went wrong: since the start */
     out->requests = end->requests - begin->requests;
-    out->empty = end->empty - begin->empty;
+    out->empty = end->empty - begin->empty + p->same;
     out->bytes_in = end->bytes_in - begin->bytes_in;
     out->bytes_out = end->bytes_out - begin->bytes_out;
 }
@@ -392,6 +398,7 @@ static void fill_column(struct compare *c, enum subscriber_kind kind)
 
     to->kind = kind;
     to->clients = c->options.clients;
+    to->seconds_us = c->comparison.seconds_us;
     to->status = p->status;
     to->missing = p->why[0] == '\0' ? NULL : p->why;
     if (to->missing == NULL && p->ready < c->options.clients)
@@ -489,7 +496,8 @@ static int prepare(struct compare *c)
     int rc = places_init(&c->places, url, 1);
 
     if (rc == -EINVAL) {
-        give_up(url, "no http, https, ws or wss URL");
+        give_up(url, "no URL that begins with http://, https://, ws:// or "
+                     "wss://");
         return EXIT_USAGE;
     }
     if (rc == 0)

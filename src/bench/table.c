@@ -1,9 +1,12 @@
 #include "bench/table.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench/machine.h"
 #include "bench/report.h"
+#include "bench/summary.h"
+#include "bench/words.h"
 
 #define LABEL_WIDTH 34
 #define CELL_WIDTH  12
@@ -76,99 +79,72 @@ bool table_ok(const struct comparison *c)
 
 /* ---- cells ------------------------------------------------------------------- */
 
-struct cell {
-    char text[24];
-};
-
-static struct cell count_cell(double n)
+static struct words delay_words(const struct column *c, double p)
 {
-    struct cell cell;
-
-    snprintf(cell.text, sizeof(cell.text), "%.*f",
-             n < 100 && n != (double)(long)n ? 1 : 0, n);
-    return cell;
+    if (c->delay_us.count == 0)
+        return (struct words){"-"};
+    return words_time((double)histogram_percentile(&c->delay_us, p));
 }
 
-static struct cell bytes_cell(double n)
+double table_bytes_a_minute(const struct column *c)
 {
-    struct cell cell;
-
-    if (n < 10000)
-        snprintf(cell.text, sizeof(cell.text), "%.0f B", n);
-    else if (n < 10e6)
-        snprintf(cell.text, sizeof(cell.text), "%.1f kB", n / 1000);
-    else
-        snprintf(cell.text, sizeof(cell.text), "%.1f MB", n / 1e6);
-    return cell;
+    return per((double)(c->counts.bytes_in + c->counts.bytes_out),
+               c->clients * (double)c->seconds_us / 60e6);
 }
 
-static struct cell time_cell(const struct histogram *h, double p)
+static struct words per_client(const struct column *c, uint64_t n)
 {
-    double ms = (double)histogram_percentile(h, p) / 1000;
-    struct cell cell;
-
-    if (h->count == 0)
-        return (struct cell){"-"};
-    if (ms < 1)
-        snprintf(cell.text, sizeof(cell.text), "%.2f ms", ms);
-    else if (ms < 10)
-        snprintf(cell.text, sizeof(cell.text), "%.1f ms", ms);
-    else if (ms < 1000)
-        snprintf(cell.text, sizeof(cell.text), "%.0f ms", ms);
-    else
-        snprintf(cell.text, sizeof(cell.text), "%.1f s", ms / 1000);
-    return cell;
+    return words_count(per((double)n, c->clients));
 }
 
-static struct cell per_client(const struct column *c, uint64_t n)
-{
-    return count_cell(per((double)n, c->clients));
-}
-
-static struct cell per_message(const struct column *c, uint64_t bytes)
+static struct words per_message(const struct column *c, uint64_t bytes)
 {
     if (c->delivered == 0)
-        return (struct cell){"-"};
-    return bytes_cell(per((double)bytes, (double)c->delivered));
+        return (struct words){"-"};
+    return words_bytes(per((double)bytes, (double)c->delivered));
 }
 
-static struct cell got(const struct column *c)
+static struct words got(const struct column *c)
 {
     return per_client(c, c->delivered);
 }
-static struct cell merged(const struct column *c)
+static struct words merged(const struct column *c)
 {
     return per_client(c, c->merged);
 }
-static struct cell faulty(const struct column *c)
+static struct words faulty(const struct column *c)
 {
     return per_client(c, c->lost + c->again + c->late);
 }
-static struct cell delay_half(const struct column *c)
+static struct words delay_half(const struct column *c)
 {
-    return time_cell(&c->delay_us, 50);
+    return delay_words(c, 50);
 }
-static struct cell delay_most(const struct column *c)
+static struct words delay_most(const struct column *c)
 {
-    return time_cell(&c->delay_us, 99);
+    return delay_words(c, 99);
 }
-static struct cell down(const struct column *c)
+static struct words down(const struct column *c)
 {
     return per_message(c, c->counts.bytes_in);
 }
-static struct cell up(const struct column *c)
+static struct words up(const struct column *c)
 {
     return per_message(c, c->counts.bytes_out);
 }
-static struct cell requests(const struct column *c)
+static struct words both_ways(const struct column *c)
+{
+    return words_bytes(table_bytes_a_minute(c));
+}
+static struct words requests(const struct column *c)
 {
     return per_client(c, c->counts.requests);
 }
-static struct cell empty(const struct column *c)
+static struct words empty(const struct column *c)
 {
     return per_client(c, c->counts.empty);
 }
-static struct cell connects(const struct column *c)
+static struct words connects(const struct column *c)
 {
     return per_client(c, c->counts.connects);
 }
@@ -177,61 +153,55 @@ static struct cell connects(const struct column *c)
 
 static const struct row {
     const char *label;
-    struct cell (*cell)(const struct column *c);
+    struct words (*cell)(const struct column *c);
+    bool of_messages; /* is left out where none came */
 } rows[] = {
-    {"messages that a client got", got},
-    {"  passed over for a newer one", merged},
-    {"  lost, doubled or out of order", faulty},
-    {"delay: half of them within", delay_half},
-    {"  99 of 100 within", delay_most},
-    {"bytes down the wire, a message", down},
-    {"bytes up the wire, a message", up},
-    {"requests that a client made", requests},
-    {"  answered with nothing new", empty},
-    {"connections that a client opened", connects},
+    {"messages that a client got", got, true},
+    {"  passed over for a newer one", merged, true},
+    {"  lost, doubled or out of order", faulty, true},
+    {"delay: half of them within", delay_half, true},
+    {"  99 of 100 within", delay_most, true},
+    {"bytes down the wire, a message", down, true},
+    {"bytes up the wire, a message", up, true},
+    {"bytes both ways, a minute", both_ways, false},
+    {"requests that a client made", requests, false},
+    {"  answered with nothing new", empty, false},
+    {"connections that a client opened", connects, false},
 };
 
-static const char *const titles[SUBSCRIBE_KINDS] = {
+const char *const table_titles[SUBSCRIBE_KINDS] = {
     "poll",
     "long poll",
     "SSE",
     "WebSocket",
 };
 
-/* From what keeps a connection to what asks now and then. */
-static const enum subscriber_kind order[SUBSCRIBE_KINDS] = {
+const enum subscriber_kind table_order[SUBSCRIBE_KINDS] = {
     SUBSCRIBE_WEBSOCKET,
     SUBSCRIBE_SSE,
     SUBSCRIBE_LONGPOLL,
     SUBSCRIBE_POLL,
 };
 
-static void print_rate(double per_s, FILE *out)
-{
-    if (per_s >= 1)
-        fprintf(out, ", %.3g a second", per_s);
-    else if (per_s * 60 >= 1)
-        fprintf(out, ", %.3g a minute", per_s * 60);
-    else
-        fprintf(out, ", %.3g an hour", per_s * 3600);
-}
-
 static void print_head(const struct comparison *c, FILE *out)
 {
     double s = (double)c->seconds_us / 1e6;
-    struct cell size = bytes_cell(c->size_bytes);
+    unsigned n = c->options->clients;
 
-    fprintf(out, "%s: %u message%s in %.0f s", c->options->url, c->messages,
-            c->messages == 1 ? "" : "s", s);
-    if (c->messages > 0) {
-        print_rate(per(c->messages, s), out);
-        fprintf(out, ", %s each", size.text);
-    }
-    fprintf(out,
-            ".\n%u client%s of each transport read it side by side; a poll "
-            "every %.3g s.\n\n",
-            c->options->clients, c->options->clients == 1 ? "" : "s",
-            (double)c->options->every_ms / 1000);
+    fprintf(out, "%s: ", c->options->url);
+    if (c->messages == 0)
+        fprintf(out, "nothing new in %.0f s.\n", s);
+    else
+        fprintf(out, "%u message%s in %.0f s, %s, %s each.\n", c->messages,
+                c->messages == 1 ? "" : "s", s,
+                words_rate(per(c->messages, s)).text,
+                words_bytes(c->size_bytes).text);
+    fprintf(out, "%u client%s of each transport read it side by side", n,
+            n == 1 ? "" : "s");
+    if (c->columns[SUBSCRIBE_POLL].missing == NULL)
+        fprintf(out, "; a poll every %.3g s",
+                (double)c->options->every_ms / 1000);
+    fputs(".\n\n", out);
 }
 
 static void print_line(const struct comparison *c, const struct row *row,
@@ -239,13 +209,14 @@ static void print_line(const struct comparison *c, const struct row *row,
 {
     fprintf(out, "%-*s", LABEL_WIDTH, row == NULL ? "" : row->label);
     for (int k = 0; k < SUBSCRIBE_KINDS; k++) {
-        const struct column *column = &c->columns[order[k]];
-        struct cell cell;
+        const struct column *column = &c->columns[table_order[k]];
+        struct words cell;
 
         if (column->missing != NULL)
             continue;
         if (row == NULL)
-            snprintf(cell.text, sizeof(cell.text), "%s", titles[order[k]]);
+            snprintf(cell.text, sizeof(cell.text), "%s",
+                     table_titles[table_order[k]]);
         else
             cell = row->cell(column);
         fprintf(out, "%*s", CELL_WIDTH, cell.text);
@@ -255,82 +226,155 @@ static void print_line(const struct comparison *c, const struct row *row,
 
 /* ---- below it ------------------------------------------------------------------- */
 
+/* What the server answered is none of what was asked for; of what else it is a
+ * client would say itself. */
+static void print_why(const struct column *t, FILE *out)
+{
+    if (t->status == 406 || t->status == 426)
+        fprintf(out, "this route does not serve it (%u)", t->status);
+    else if (t->status == 200)
+        fprintf(out, "this route answers it like a poll (200)");
+    else if (t->status != 0)
+        fprintf(out, "%s (%u)", t->missing, t->status);
+    else
+        fputs(t->missing, out);
+}
+
 static void print_missing(const struct comparison *c, FILE *out)
 {
     for (int k = 0; k < SUBSCRIBE_KINDS; k++) {
-        const struct column *t = &c->columns[order[k]];
+        const struct column *t = &c->columns[table_order[k]];
 
         if (t->missing == NULL)
             continue;
-        if (t->status == 406 || t->status == 426)
-            fprintf(out, "No %s: this route does not serve it (%u).\n",
-                    titles[t->kind], t->status);
-        else if (t->status != 0)
-            fprintf(out, "No %s: %s (%u).\n", titles[t->kind], t->missing,
-                    t->status);
-        else
-            fprintf(out, "No %s: %s.\n", titles[t->kind], t->missing);
+        fprintf(out, "  No %s: ", table_titles[t->kind]);
+        print_why(t, out);
+        fputs(".\n", out);
     }
 }
 
-static void print_notes(const struct comparison *c, FILE *out)
+static bool is_served(const struct comparison *c, enum subscriber_kind kind)
 {
-    fputs("\n"
-          "delay: from when the first of all these clients had a message until "
-          "a\n"
-          "  client had it too, or a newer one: how far behind it was.\n"
-          "bytes: all that its connections carried, down to the client and up "
-          "from\n"
-          "  it: headers, framing, answers with nothing new.\n",
-          out);
-    if (c->columns[SUBSCRIBE_WEBSOCKET].missing == NULL)
-        fputs("WebSocket: with ids (penstock.v1), so that it can resume as the "
-              "others can.\n",
+    return c->columns[kind].missing == NULL;
+}
+
+static void print_meanings(const struct comparison *c, FILE *out)
+{
+    fputs("\nWhat the rows mean\n", out);
+    if (c->messages > 0)
+        fputs("  delay: from when the first of all these clients had a message "
+              "until a\n"
+              "    client had it too, or a newer one: how far behind it was.\n",
               out);
-    if (c->columns[SUBSCRIBE_POLL].missing == NULL)
-        fputs("poll: gets only the newest message; --every sets how often it "
+    fputs(
+        "  bytes: all that a client's connections carried, down to it and up "
+        "from it:\n"
+        "    headers, framing, answers with nothing new.  What they began with "
+        "is not in it,\n"
+        "    nor are the requests for that.\n",
+        out);
+    if (is_served(c, SUBSCRIBE_WEBSOCKET))
+        fputs(
+            "  WebSocket: with ids (penstock.v1), so that it can resume as the "
+            "others can.\n",
+            out);
+    if (is_served(c, SUBSCRIBE_POLL))
+        fputs("  poll: gets only the newest message; --every sets how often it "
               "asks.\n",
               out);
+}
+
+static void print_unseen(const struct comparison *c, FILE *out)
+{
+    fputs("\nNot seen here\n", out);
+    print_missing(c, out);
+    if (served(c) == 1 && c->columns[SUBSCRIBE_SSE].status == 200)
+        fputs(
+            "  It looks like a plain resource.  A route of penstock whose "
+            "source polls it\n"
+            "  (penstock.json(5), \"poll\") tells of its changes by the other "
+            "transports, too.\n",
+            out);
+    fputs("  What it costs the server: penstock advise tells, of a penstock.\n"
+          "  The way from where messages come from: it is the same for all.\n",
+          out);
 }
 
 static void print_faults(const struct comparison *c, FILE *out)
 {
     for (int k = 0; k < SUBSCRIBE_KINDS; k++) {
-        const struct column *t = &c->columns[order[k]];
+        const struct column *t = &c->columns[table_order[k]];
 
         if (t->lost + t->again + t->late > 0)
             fprintf(out,
                     "FAULT: by %s its %u clients lost %llu messages, had "
                     "%llu twice and %llu out of order.\n",
-                    titles[t->kind], t->clients, (unsigned long long)t->lost,
-                    (unsigned long long)t->again, (unsigned long long)t->late);
+                    table_titles[t->kind], t->clients,
+                    (unsigned long long)t->lost, (unsigned long long)t->again,
+                    (unsigned long long)t->late);
     }
-    if (c->messages == 0)
-        fputs(
-            "Nothing new came in that time: listen longer (--for 5m), or have "
-            "it say something.\n",
-            out);
     if (c->interrupted)
         fputs("It was interrupted: these figures are of a shorter time.\n",
               out);
 }
 
+/* ---- nothing to compare ---------------------------------------------------------- */
+
+/* All say the same. */
+static bool are_alike(const struct comparison *c)
+{
+    const struct column *first = &c->columns[0];
+
+    for (int k = 1; k < SUBSCRIBE_KINDS; k++)
+        if (c->columns[k].status != first->status ||
+            (first->status == 0 &&
+             strcmp(c->columns[k].missing, first->missing) != 0))
+            return false;
+    return true;
+}
+
+static const char *advice_on(unsigned status, const char *why)
+{
+    if (strstr(why, "speaks no TLS") != NULL)
+        return "It speaks http, not https?";
+    if (strstr(why, "certificate") != NULL)
+        return "--ca FILE says whose certificates are good; --insecure takes "
+               "any.";
+    switch (status) {
+    case 0:
+        return "Is the server running, and is that its address?";
+    case 401:
+    case 403:
+        return "It wants to know who asks: --header 'Authorization: ...'";
+    case 404:
+        return "The server is there, but nothing at that path: is it spelt as "
+               "the route's is?";
+    case 429:
+        return "That is too much for it at once: fewer --clients.";
+    default:
+        return status >= 500
+                   ? "The server is there, but it cannot answer: its log may "
+                     "tell why."
+                   : NULL;
+    }
+}
+
 static void print_hopeless(const struct comparison *c, FILE *out)
 {
-    unsigned status = c->columns[SUBSCRIBE_POLL].status;
+    const struct column *poll = &c->columns[SUBSCRIBE_POLL];
+    const char *advice = advice_on(poll->status, poll->missing);
 
-    fprintf(out, "%s cannot be read.\n", c->options->url);
-    print_missing(c, out);
-    if (status == 0)
-        fputs("Is the server running, and is that its address?\n", out);
-    else if (status == 404)
-        fputs(
-            "The server is there, but nothing at that path: is it spelt as the "
-            "route's is?\n",
-            out);
-    else if (status == 401 || status == 403)
-        fputs("It wants to know who asks: --header 'Authorization: ...'\n",
-              out);
+    fprintf(out, "%s cannot be read", c->options->url);
+    if (!are_alike(c)) {
+        fputs(".\n", out);
+        print_missing(c, out);
+    } else if (poll->status == 0) {
+        fprintf(out, ": %s.\n", poll->missing);
+    } else {
+        fprintf(out, ": it answers %u to all.\n", poll->status);
+    }
+    if (advice != NULL)
+        fprintf(out, "%s\n", advice);
 }
 
 void table_print(const struct comparison *c, FILE *out)
@@ -342,8 +386,10 @@ void table_print(const struct comparison *c, FILE *out)
     print_head(c, out);
     print_line(c, NULL, out);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        print_line(c, &rows[i], out);
-    print_notes(c, out);
-    print_missing(c, out);
+        if (c->messages > 0 || !rows[i].of_messages)
+            print_line(c, &rows[i], out);
+    summary_print(c, out);
+    print_meanings(c, out);
+    print_unseen(c, out);
     print_faults(c, out);
 }

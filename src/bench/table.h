@@ -14,8 +14,9 @@ struct column {
     const char *missing; /* why there is nothing in it; NULL: there is */
     unsigned status;     /* of the answer that said so; 0: there was none */
     unsigned clients;
-    uint64_t delivered; /* over all its clients */
-    uint64_t merged;    /* passed over for a newer one */
+    uint64_t seconds_us; /* that they listened */
+    uint64_t delivered;  /* over all its clients */
+    uint64_t merged;     /* passed over for a newer one */
     uint64_t lost, again, late;
     struct subscriber_counts
         counts; /* of the time; connects: since the start */
@@ -33,6 +34,13 @@ struct comparison {
     bool interrupted;
 };
 
+/* As people call them, and from what keeps a connection to what asks now and
+ * then. */
+extern const char *const table_titles[SUBSCRIBE_KINDS];
+extern const enum subscriber_kind table_order[SUBSCRIBE_KINDS];
+
+/* Both ways, of one client. */
+double table_bytes_a_minute(const struct column *c);
 /* The caller's; NULL when out of memory. */
 json_t *table_json(const struct comparison *c);
 /* Whether there is something to compare, and nothing was lost or misplaced. */

@@ -282,7 +282,8 @@ static void tell_workload(const struct telling *t)
     const struct workload *w = &t->a->workload;
 
     if (!w->age_stated)
-        tell(t, "no acceptable age of the data is stated: 1 s is taken");
+        tell(t, "no acceptable age of the data is stated (by the route's "
+             "acceptable_age, or --age): 1 s is taken");
     if (w->kind == ENVELOPE_BINARY)
         tell(t, "binary data goes as base64, a third more, but for a WebSocket "
              "without penstock.v1 and a poll of the newest");

@@ -261,7 +261,7 @@ static const char *short_rate(double per_s, char out[16])
     int i = 0;
     char n[16];
 
-    while (per_s > 0 && i < 3 && per_s * units[i].seconds < 0.0995)
+    while (per_s > 0 && i < 3 && per_s * units[i].seconds < 0.95)
         i++;
     snprintf(out, 16, "%.8s%s", short_number(per_s * units[i].seconds, n),
              units[i].name);
@@ -342,7 +342,11 @@ static void print_prices(const json_t *a)
                     : fits                                        ? ' '
                                                                   : '-');
     }
-    puts("  * the advice   + the next best   - does not fit, or is not served");
+    puts("  * the advice   + the next best   - does not fit, or is not served\n"
+         "  which: all updates arrive, or the newest alone; 99 %: of a hundred "
+         "updates 99\n"
+         "  are no later; cost: processor, traffic and memory together, beside "
+         "the advice's");
 }
 
 /* Broken before what would go beyond the line. */
@@ -385,27 +389,42 @@ static void print_advice(const json_t *a, const char *path)
         print_prices(a);
 }
 
-/* Prints one advice, or those of all routes. */
-static int print(struct str doc, const char *whence)
+/* Of one workload, or of all routes. */
+static void print_all(const json_t *root)
 {
-    json_error_t error;
-    json_t *root = json_loadb(doc.p, doc.n, 0, &error), *route;
-    const json_t *routes = json_object_get(root, "routes");
+    const json_t *routes = json_object_get(root, "routes"), *route;
     size_t i;
 
-    if (root == NULL) {
-        fprintf(stderr, "penstock advise: %s: %s\n", whence, error.text);
-        return EXIT_FAILURE;
-    }
     if (routes == NULL)
         print_advice(root, NULL);
+    else if (json_array_size(routes) == 0)
+        puts("No route to advise on: those without a source, such as proxied "
+             "ones, are as\ntheir backends are.");
     json_array_foreach(routes, i, route) {
         if (i > 0)
             putchar('\n');
         print_advice(route, text(route, "path"));
     }
+}
+
+static int print(const struct wishes *o, struct str doc)
+{
+    json_t *root = json_loadb(doc.p, doc.n, 0, NULL);
+    bool is_advice =
+        json_is_array(json_object_get(root, "routes")) ||
+        json_is_object(json_object_get(root, "prices"));
+
+    if (!is_advice)
+        fprintf(stderr,
+                "penstock advise: %s: it answers, but not with advice: is it "
+                "penstock's admin listener?\n",
+                o->url);
+    else if (o->json)
+        fwrite(doc.p, 1, doc.n, stdout);
+    else
+        print_all(root);
     json_decref(root);
-    return EXIT_SUCCESS;
+    return is_advice ? 0 : -1;
 }
 
 /* ---- the two ways -------------------------------------------------------- */
@@ -446,10 +465,8 @@ int advise_main(int argc, char **argv)
                              o.token[0] == '\0' ? NULL : o.token, &doc);
     if (rc < 0)
         fprintf(stderr, "penstock advise: %.*s\n", STR_ARG(buffer_str(&doc)));
-    else if (o.json)
-        fwrite(doc.data, 1, doc.len, stdout);
     else
-        rc = print(buffer_str(&doc), o.url == NULL ? "advice" : o.url);
+        rc = print(&o, buffer_str(&doc));
     buffer_fini(&doc);
     return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -176,6 +176,9 @@ static int unwrap(struct buffer *in, const char *url)
     if (str_eq(code, STR("401")))
         return fail(in, "%s: it wants its bearer token: --token-file FILE",
                     url);
+    if (str_eq(code, STR("404")))
+        return fail(in, "%s: there is nothing of the kind (404): is it the "
+                    "admin listener, without a path?", url);
     if (!str_eq(code, STR("200"))) {
         char text[128];
         size_t n = line.n < sizeof(text) ? line.n : sizeof(text) - 1;

@@ -424,4 +424,30 @@ def test_the_command_has_the_admins_token(penstock, tmp_path):
 
 def test_a_place_that_is_no_admin_is_told(penstock):
     p = penstock(news())
-    assert "404" in advise(f"http://127.0.0.1:{p.port}", status=1).stderr
+    told = advise(f"http://127.0.0.1:{p.port}", status=1).stderr
+    assert "(404): is it the admin listener" in told
+
+
+@pytest.mark.parametrize("body", [b'{"degrees": 3}', b"<html>", b"", b"[1]"])
+@pytest.mark.parametrize("json_too", [(), ("--json",)], ids=["table", "json"])
+def test_another_server_than_penstock_is_told(backend, body, json_too):
+    def answer(request, conn):
+        conn.respond(200, body)
+        conn.close()
+    url = backend(answer).url
+    done = advise(*json_too, url, status=1)
+    assert "not with advice" in done.stderr and done.stdout == ""
+
+
+def test_there_may_be_nothing_to_advise_on(penstock):
+    p = penstock({"backends": {"app": "http://127.0.0.1:1"},
+                  "routes": [{"path": "/*", "proxy": "app"}]})
+    told = advise(f"http://127.0.0.1:{p.admin_port}").stdout
+    assert told.startswith("No route to advise on")
+
+
+def test_the_table_tells_what_its_columns_are():
+    told = advise("--rate", "6/min", "--age", "1min").stdout
+    assert " 6.0/min " in told
+    for words in ("which: ", "99 %: ", "cost: ", "* the advice"):
+        assert words in told.replace("\n", " "), words

@@ -103,7 +103,9 @@ def test_the_table_explains_itself(penstock):
     out = compared(p, p.url("/news"))
     for words in ("WebSocket", "SSE", "long poll", "poll", "delay:", "bytes:",
                   "messages that a client got", "2 clients of each transport",
-                  "a second"):
+                  "a second", "In short", "Soonest: ", "Least traffic: ",
+                  "  So: ", "Polls saw ", "What the rows mean",
+                  "Not seen here", "penstock advise"):
         assert words in out, out
     assert all(len(line) <= 84 for line in out.splitlines()), out
 
@@ -112,7 +114,8 @@ def test_a_transport_that_the_route_lacks(penstock):
     p = penstock({"routes": [{**NEWS, "transports": ["sse", "poll"]}]})
     out = compared(p, p.url("/news"))
     assert "No WebSocket: this route does not serve it (406)" in out
-    assert "No long poll: it answers at once, news or not (200)" in out
+    assert "No long poll: this route answers it like a poll (200)" in out
+    assert "(penstock.v1)" not in out
     head = next(line for line in out.splitlines() if "SSE" in line)
     assert head.split() == ["SSE", "poll"]
 
@@ -127,29 +130,69 @@ def test_what_a_route_said_before_does_not_count(penstock):
     assert r["transports"]["sse"]["delivered"] == 0
 
 
-def test_nothing_new(penstock):
+def test_nothing_new_tells_what_waiting_costs(penstock):
     p = penstock({"routes": [NEWS]})
-    out = finish(compare("--for", "200ms", "--every", "100ms", p.url("/news")), 1)
-    assert "Nothing new came" in out
+    out = finish(compare("--for", "200ms", "--every", "50ms", p.url("/news")), 1)
+    assert "/news: nothing new in 0 s." in out
+    assert "In short, while there is no news" in out
+    assert "bytes both ways, a minute" in out
+    assert "listen until there is some" in out.replace("\n", " ")
+    assert "a message " not in out and "Soonest" not in out
 
 
-def test_no_server():
-    out = finish(compare("http://127.0.0.1:1/x"), 1)
-    assert "http://127.0.0.1:1/x cannot be read." in out
-    assert "Is the server running" in out
+@pytest.mark.parametrize("tags", [True, False], ids=["etag", "no-etag"])
+def test_a_plain_resource_is_polled(backend, tags):
+    """As through a proxied route, whatever it knows of conditions."""
+    said = itertools.count()
+
+    def answer(request, conn):
+        n = next(said) // 40
+        tag = {"ETag": f'"{n}"'} if tags else {}
+        conn.respond(200, f"rain {n}".encode(), tag)
+    process = compare("--for", "1s", "--every", "50ms", backend(answer).url)
+    out = finish(process)
+    assert "No SSE: this route answers it like a poll (200)" in out
+    assert "It looks like a plain resource" in out and "FAULT" not in out
+    row = next(line for line in out.splitlines() if "nothing new" in line)
+    assert float(row.split()[-1]) > 5
+
+
+@pytest.mark.parametrize("url,why,hint", [
+    ("http://127.0.0.1:1/x", "no connection to the server",
+     "Is the server running"),
+    ("http://no-such-host.invalid/x", "the server's name has no address",
+     "Is the server running"),
+])
+def test_no_server(url, why, hint):
+    out = finish(compare(url), 1)
+    assert out.splitlines() == [
+        f"{url} cannot be read: {why}.", f"{hint}, and is that its address?"]
+
+
+def test_https_where_there_is_none(penstock):
+    url = penstock({"routes": [NEWS]}).url("/news").replace("http:", "https:")
+    out = finish(compare(url), 1)
+    assert f"{url} cannot be read: the server speaks no TLS." in out
+    assert "http, not https" in out
 
 
 def test_no_such_route(penstock):
     p = penstock({"routes": [NEWS]})
     out = finish(compare(p.url("/old")), 1)
-    assert "(404)" in out and "nothing at that path" in out
+    assert "it answers 404 to all" in out and "nothing at that path" in out
 
 
 def test_who_asks(penstock, backend):
     def refuse(request, conn):
         conn.respond(401, b"", {"WWW-Authenticate": "Basic"})
     out = finish(compare(backend(refuse).url + "/x"), 1)
-    assert "--header 'Authorization" in out
+    assert "it answers 401 to all" in out and "--header 'Authorization" in out
+
+
+def test_a_server_that_fails(backend):
+    out = finish(compare(backend(
+        lambda request, conn: conn.respond(503, b"")).url), 1)
+    assert "it answers 503 to all" in out and "its log may tell why" in out
 
 
 def test_a_header_is_sent(backend):
@@ -198,7 +241,8 @@ def test_what_one_client_loses_is_told(backend):
     ((), "which URL?"),
     (("--for", "long", "http://a/"), '--for does not take "long"'),
     (("--clients", "0", "http://a/"), '--clients does not take "0"'),
-    (("gopher://a/",), "no http, https, ws or wss URL"),
+    (("gopher://a/",), "no URL that begins with http://"),
+    (("localhost:8080/x",), "no URL that begins with http://"),
 ])
 def test_it_is_called_in_a_wrong_way(args, words):
     process = subprocess.run([BINARY, "compare", *args], capture_output=True,
