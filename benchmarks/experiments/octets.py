@@ -105,10 +105,10 @@ def draw(lab, rows):
                       "the message itself)", low=0,
                       high=max(r[2] for r in both) * 1.35), reference=size),
             f"Messages of {label}. The broken line is the message itself.",
-            f"A message of {label} takes " + ", ".join(
+            f"An octet of a message of {label} takes " + ", ".join(
                 f"{times(both, NAMES[k], size)} by {NAMES[k]}"
                 for k in ("websocket", "sse", "poll", "longpoll"))
-            + " times its own octets.")
+            + " on the wire.")
 
 
 def say(lab, of):

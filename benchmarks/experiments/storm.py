@@ -130,7 +130,7 @@ async def storm(p, cls, count, spread_s):
 
 
 def run(lab):
-    count = min(lab.pick(1000, 5000, 20), machine.descriptors() // 3)
+    count = min(lab.pick(1000, 3000, 20), machine.descriptors() // 3)
     found = {}
     for name, cls in (("sse", SSE), ("websocket", WEBSOCKET)):
         for spread_s in lab.pick((0, 2), (0, 2), (0,)):

@@ -172,7 +172,7 @@ def lines(path, title, series, x, y, notes=(), width=WIDTH, height=HEIGHT):
                    f'font ",12" textcolor rgb "#555555" offset 0.6,0.6 '
                    f'point pt 6 ps 1.1 lc rgb "#555555"\n')
     plots, data = [], ""
-    for s in series:
+    for s in sorted(series, key=lambda s: -s.width):
         if not s.points:
             continue
         block = "\n".join(" ".join(f"{v:.9g}" for v in (
@@ -184,8 +184,8 @@ def lines(path, title, series, x, y, notes=(), width=WIDTH, height=HEIGHT):
         plots.append(f"'-' using 1:2 with {style} lc rgb \"{s.colour}\"")
         data += block + "\ne\n"
         if any(len(p) == 4 for p in s.points):
-            plots.append(f"'-' using 1:2:3:4 with yerrorbars lw 1 pt 7 ps 0.6 "
-                         f'lc rgb "{s.colour}"')
+            plots.append(f"'-' using 1:2:3:4 with yerrorbars lw 1 pt {s.mark} "
+                         f'ps 0.7 lc rgb "{s.colour}"')
             data += block + "\ne\n"
     return run(script + "plot " + ", \\\n  ".join(plots) + "\n" + data, path)
 
@@ -209,7 +209,7 @@ def bars(path, title, rows, x, width=WIDTH, reference=None):
     for i, r in enumerate(rows):
         if r:
             script += (f'set label "{quote(r[5])}" at {max(r[4], r[2]):.9g},{i} '
-                       f'left offset 0.7,0 font ",12" textcolor rgb "#333333"\n')
+                       f'left offset 0.7,0 front font ",12" textcolor rgb "#333333"\n')
     if reference is not None:
         script += (f"set arrow from {reference:.9g},graph 0 to "
                    f"{reference:.9g},graph 1 nohead lw 1.5 dt 2 "

@@ -6,13 +6,13 @@ import re
 
 STYLE = """
 body{font:16px/1.5 system-ui,Helvetica,Arial,sans-serif;color:#1c1c1c;
-margin:2rem auto;max-width:54rem;padding:0 1rem;background:#fff}
+margin:2rem auto;max-width:58rem;padding:0 1rem;background:#fff}
 h1{font-size:1.7rem;margin-bottom:.2rem}h2{font-size:1.3rem;margin:3rem 0 .5rem;
 border-top:1px solid #ddd;padding-top:1rem}
 .lead{color:#444}dl{display:grid;grid-template-columns:auto 1fr;gap:.15rem 1rem;
 font-size:.92rem}dt{color:#555}dd{margin:0}
 table{border-collapse:collapse;font-size:.88rem;margin:.8rem 0;display:block;
-overflow-x:auto}th,td{padding:.25rem .7rem;border-bottom:1px solid #e3e3e3;
+overflow-x:auto}th,td{padding:.25rem .55rem;border-bottom:1px solid #e3e3e3;
 text-align:right;white-space:nowrap}th{text-align:right;color:#444;
 font-weight:600}th:first-child,td:first-child{text-align:left}
 figure{margin:1rem 0}figure svg{width:100%;height:auto;max-width:50rem}
@@ -20,7 +20,7 @@ figcaption,.caption{font-size:.9rem;color:#444}.says{background:#f2f6fa;
 border-left:4px solid #2f6da8;padding:.6rem 1rem;margin:1rem 0}
 .says p{margin:.3rem 0}.missing{background:#fff4e5;border-left:4px solid
 #d98200;padding:.6rem 1rem}b.k{color:#555;font-weight:600}
-nav ol{columns:2;font-size:.95rem}code{font-size:.9em;background:#f4f4f4;
+nav ol{columns:2;column-gap:3rem;font-size:.95rem}code{font-size:.9em;background:#f4f4f4;
 padding:0 .2em}a{color:#1f5c99}figcaption b{color:#1c1c1c}
 @media (prefers-color-scheme:dark){:root{color-scheme:dark}
 body{background:#15171a;color:#e2e2e2}.lead,dt,th,figcaption,.caption,b.k
@@ -132,7 +132,7 @@ def text(findings, facts, kind, seconds, path):
         for part in f.parts:
             if part[0] == "figure":
                 out += [f"![{part[3]}](figures/{part[1].name})", "",
-                        f"{part[3]} {part[2]}", ""]
+                        f"**{part[3]}** {part[2]}", ""]
             if part[0] == "table" and part[3]:
                 _, file, columns, rows, caption = part
                 out.append("| " + " | ".join(columns) + " |")

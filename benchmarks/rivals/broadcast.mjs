@@ -51,7 +51,8 @@ const server = http.createServer((req, res) => {
   } else {
     const next = first + log.length;
     const since = Number(url.searchParams.get('since') ?? next);
-    if (since < next) answer(res, since);
+    const now = /\bwait=0\b/.test(req.headers.prefer);
+    if (since < next || now) answer(res, since);
     else waiting.push({ res, since });
   }
 });
