@@ -18,6 +18,9 @@ static void address_fini(struct config_address *a)
 {
     free(a->text);
     free(a->host);
+    free(a->cert);
+    free(a->key);
+    tls_context_unref(&a->tls);
 }
 
 static void backend_fini(struct backend *b)

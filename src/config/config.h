@@ -31,6 +31,8 @@ struct config_address { /* "127.0.0.1:8080", "[::1]:80", "*:80", ":80" */
     char *text;
     char *host; /* NULL for any; without brackets */
     uint16_t port; /* 0: any free one */
+    char *cert, *key;        /* files' names, of what TLS is spoken with */
+    struct tls_context *tls; /* NULL: it is spoken plainly */
 };
 
 /* Which web pages of other origins may read a route (Fetch, "CORS protocol"). */

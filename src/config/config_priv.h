@@ -21,6 +21,8 @@
  * what only a route with a source has. */
 enum scope {
     SCOPE_top,
+    SCOPE_listen,
+    SCOPE_listen_tls,
     SCOPE_admin,
     SCOPE_log,
     SCOPE_limits,

@@ -186,13 +186,20 @@ static bool address_same(const struct config_address *a,
     return str_eq_nocase(str_of(a->host), str_of(b->host));
 }
 
+void read_listen_address(struct loading *l, const struct node *n, void *into)
+{
+    read_address(l, n, into);
+}
+
 static void add_listen(struct loading *l, const struct node *n)
 {
     struct config *c = l->config;
     struct config_address *a = &c->listen[c->listen_count];
 
-    if (!read_address(l, n, a))
-        return;
+    if (node_is(n, JSON_OBJECT))
+        keys_read(l, n, SCOPE_listen, a);
+    else
+        read_address(l, n, a);
     for (unsigned i = 0; i < c->listen_count; i++)
         if (address_same(a, &c->listen[i])) {
             fault_at(l, n, "\"%s\" is listed twice", a->text);

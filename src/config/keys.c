@@ -11,6 +11,7 @@
 #include "feed/loader.h"
 
 #define STRUCT_top     struct config
+#define STRUCT_listen  struct config_address
 #define STRUCT_log     struct config
 #define STRUCT_limits  struct config
 #define STRUCT_backend struct backend
@@ -58,6 +59,8 @@ const size_t config_key_count = sizeof(config_keys) / sizeof(*config_keys);
 
 const char *const config_scope_paths[SCOPE_N] = {
     [SCOPE_top] = "the top",
+    [SCOPE_listen] = "listen[]",
+    [SCOPE_listen_tls] = "listen[].tls",
     [SCOPE_admin] = "admin",
     [SCOPE_log] = "log",
     [SCOPE_limits] = "limits",

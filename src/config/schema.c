@@ -13,6 +13,7 @@ static const char *const scope_names[SCOPE_N] = {
     [SCOPE_batch] = "batch",     [SCOPE_source] = "source",
     [SCOPE_backoff] = "backoff", [SCOPE_cors] = "cors",
     [SCOPE_client] = "client",   [SCOPE_backend_tls] = "backend_tls",
+    [SCOPE_listen] = "listen",   [SCOPE_listen_tls] = "listen_tls",
     [SCOPE_receive] = "receive", [SCOPE_transform] = "transform",
     [SCOPE_presence] = "presence",
     [SCOPE_compress] = "compress",
@@ -150,6 +151,8 @@ static const struct {
     const char *title, *intro;
 } sections[] = {
     {SCOPE_top, "Top", "The file is one object."},
+    {SCOPE_listen, "listen", "An address, or an object."},
+    {SCOPE_listen_tls, "A listener's tls", NULL},
     {SCOPE_admin, "admin", NULL},
     {SCOPE_log, "log", NULL},
     {SCOPE_limits, "limits", NULL},

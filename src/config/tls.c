@@ -1,4 +1,5 @@
-/* How a backend's https servers are to be spoken to. */
+/* TLS: how a backend's https servers are to be spoken to, and what clients are
+ * shown. */
 #include "config/config_priv.h"
 
 #include <errno.h>
@@ -75,15 +76,22 @@ static bool read_pem(struct loading *l, const struct node *tls, const char *key,
     return true;
 }
 
+static void forget(struct buffer *key)
+{
+    if (key->len > 0)
+        explicit_bzero(key->data, key->len);
+    buffer_fini(key);
+}
+
 static void make_context(struct loading *l, const struct node *tls,
-                         struct backend *b, const struct tls_settings *s)
+                         const struct tls_settings *s, struct tls_context **out)
 {
     static const char *const keys[] = {
         [TLS_CA] = "ca", [TLS_CERT] = "cert", [TLS_KEY] = "key",
     };
     enum tls_setting which;
     const char *why;
-    int rc = tls_context_new(&b->tls.context, s, &which, &why);
+    int rc = tls_context_new(out, s, &which, &why);
 
     if (rc == -ENOMEM)
         l->no_memory = true;
@@ -130,12 +138,46 @@ void finish_tls(struct loading *l, const struct node *n, struct backend *b)
         read_pem(l, tls, "ca", b->tls.ca, &ca, &s.ca) &&
         read_pem(l, tls, "cert", b->tls.cert, &cert, &s.cert) &&
         read_pem(l, tls, "key", b->tls.key, &key, &s.key))
-        make_context(l, tls, b, &s);
+        make_context(l, tls, &s, &b->tls.context);
     if (b->tls.context != NULL)
         make_servers(l, b);
-    if (key.len > 0)
-        explicit_bzero(key.data, key.len);
     buffer_fini(&ca);
     buffer_fini(&cert);
-    buffer_fini(&key);
+    forget(&key);
+}
+
+/* ---- listeners ------------------------------------------------------------- */
+
+void read_listen_cert(struct loading *l, const struct node *n, void *into)
+{
+    read_text(l, n, "\"fullchain.pem\"", &((struct config_address *)into)->cert);
+}
+
+void read_listen_key(struct loading *l, const struct node *n, void *into)
+{
+    read_text(l, n, "\"privkey.pem\"", &((struct config_address *)into)->key);
+}
+
+void read_listen_tls(struct loading *l, const struct node *n, void *into)
+{
+    struct config_address *a = into;
+    struct buffer cert = {0}, key = {0};
+    struct tls_settings s = {.listens = true};
+
+    keys_read(l, n, SCOPE_listen_tls, a);
+    if (a->cert == NULL || a->key == NULL)
+        return;
+    if (read_pem(l, n, "cert", a->cert, &cert, &s.cert) &&
+        read_pem(l, n, "key", a->key, &key, &s.key))
+        make_context(l, n, &s, &a->tls);
+    buffer_fini(&cert);
+    forget(&key);
+}
+
+void read_admin_tls(struct loading *l, const struct node *n, void *into)
+{
+    struct config *c = into;
+
+    if (c->admin != NULL)
+        read_listen_tls(l, n, c->admin);
 }

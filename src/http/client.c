@@ -74,7 +74,7 @@ static void flush_tls(struct client *c)
 
     c->bytes_out += out.n;
     conn_write(&c->link->conn, out.p, out.n);
-    tls_sent(c->tls);
+    tls_sent(c->tls, out.n);
 }
 
 static void end_tls(struct client *c)

@@ -325,6 +325,11 @@ size_t exchange_unacked(const struct exchange *x)
     return x->protocol->unacked(x);
 }
 
+struct str exchange_scheme(const struct exchange *x)
+{
+    return x->protocol->secure(x) ? STR("https") : STR("http");
+}
+
 const char *exchange_peer(const struct exchange *x, char *out, size_t cap)
 {
     return x->protocol->peer(x, out, cap);

@@ -78,6 +78,7 @@ struct exchange_protocol {
     size_t (*pending)(const struct exchange *x);
     size_t (*unacked)(const struct exchange *x);
     const char *(*peer)(const struct exchange *x, char *out, size_t cap);
+    bool (*secure)(const struct exchange *x);
 };
 
 LIST_HEAD(exchange_list, exchange);
@@ -220,6 +221,8 @@ size_t exchange_pending(const struct exchange *x);
 size_t exchange_unacked(const struct exchange *x);
 /* The client's address, without port. */
 const char *exchange_peer(const struct exchange *x, char *out, size_t cap);
+/* The scheme of the URL that the client has asked for: "https" or "http". */
+struct str exchange_scheme(const struct exchange *x);
 
 /* Adds a field to whatever answer x gets, in place of the handler's of that
  * name (without a value: in place of it there is none).  name and value are

@@ -491,7 +491,8 @@ static void on_eof(struct conn *c)
     struct exchange *x = &h->exchange;
     bool flushing = x->finished || !x->busy;
 
-    if (!flushing && x->upgraded && x->ops->raw_end != NULL) {
+    if (!flushing && x->upgraded && x->ops->raw_end != NULL &&
+        !conn_was_cut(c)) {
         x->ops->raw_end(x);
         return;
     }
@@ -538,10 +539,27 @@ static void on_timeout(struct conn *c)
     linger(h); /* idle between requests */
 }
 
+/* What the client said was no TLS, or not what we speak; it gets to know. */
+static void refuse_tls(struct http1 *h)
+{
+    char peer[64];
+
+    meter_add(METER_tls_failures, 1);
+    log_info("tls.failed", "client=%s reason=\"%s\"",
+             conn_peer(&h->conn, peer, sizeof(peer)), conn_tls_why(&h->conn));
+    if (conn_expose(&h->conn))
+        refuse_connection(h, 400, "plain HTTP request was sent to HTTPS port");
+    else
+        conn_linger(&h->conn);
+}
+
 static void on_broken(struct conn *c, int error)
 {
     abandon(of_conn(c));
-    conn_close(c, false);
+    if (error == EPROTO)
+        refuse_tls(of_conn(c));
+    else
+        conn_close(c, false);
 }
 
 static void on_drain(struct conn *c)
@@ -582,7 +600,8 @@ static const struct conn_ops connection_ops = {
     .closed = on_closed,
 };
 
-int http1_accept(int fd, const struct service *service, void *guest)
+int http1_accept(int fd, const struct service *service,
+                 struct tls_context *tls, void *guest)
 {
     struct http1 *h = calloc(1, sizeof(*h));
 
@@ -596,6 +615,8 @@ int http1_accept(int fd, const struct service *service, void *guest)
     meter_add(METER_connections, 1);
     conn_open(&h->conn, fd, &connection_ops, true, false);
     conn_set_timer(&h->conn, service->head_ms);
+    if (tls != NULL && conn_secure(&h->conn, tls) < 0)
+        conn_close(&h->conn, true);
     return 0;
 }
 
@@ -847,6 +868,11 @@ static size_t h1_unacked(const struct exchange *x)
     return conn_unacked(&of_exchange(x)->conn);
 }
 
+static bool h1_secure(const struct exchange *x)
+{
+    return of_exchange(x)->conn.secure;
+}
+
 static const char *h1_peer(const struct exchange *x, char *out, size_t cap)
 {
     return conn_peer_host(&of_exchange(x)->conn, out, cap);
@@ -873,4 +899,5 @@ static const struct exchange_protocol http1_protocol = {
     .pending = h1_pending,
     .unacked = h1_unacked,
     .peer = h1_peer,
+    .secure = h1_secure,
 };

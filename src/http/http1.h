@@ -4,9 +4,12 @@
 #define PENSTOCK_HTTP_HTTP1_H
 
 struct service;
+struct tls_context;
 
 /* Serves an accepted socket on the calling worker; fd is taken over.  service
- * outlives the connection, and its closed() is told guest.  0; or -ENOMEM, fd is closed. */
-int http1_accept(int fd, const struct service *service, void *guest);
+ * outlives the connection, and its closed() is told guest.  tls is borrowed;
+ * NULL: it is spoken plainly.  0; or -ENOMEM, fd is closed. */
+int http1_accept(int fd, const struct service *service,
+                 struct tls_context *tls, void *guest);
 
 #endif

@@ -12,11 +12,18 @@
 #include <linux/sockios.h>
 #include <unistd.h>
 
+#include "net/tls.h"
 #include "net/worker.h"
 
 #define LINGER_MS 2000 /* a peer that still sends gets this long to stop */
 #define READS_MAX 4    /* of WORKER_SCRATCH, before it is others' turn */
 #define FLUSH_MS 30000 /* one that takes none of our last words, this long */
+
+struct conn_tls {
+    struct tls *codec;
+    uint64_t early_sent; /* in the handshake: counted with the first request */
+    bool claimed;        /* conn_set_tally() was called */
+};
 
 /* Its turn comes once more, with what the socket is ready for then. */
 static void look_again(struct conn *c)
@@ -77,6 +84,30 @@ void conn_open(struct conn *c, int fd, const struct conn_ops *ops,
     poller_add(&w->poller, fd, &c->polled, POLLER_EDGES);
 }
 
+static void free_output(struct conn *c)
+{
+    if (c->out != NULL)
+        evbuffer_free(c->out);
+    c->out = NULL;
+}
+
+static void free_tls(struct conn *c)
+{
+    tls_free(&c->tls->codec);
+    free(c->tls);
+    c->tls = NULL;
+    c->secure = false;
+}
+
+/* What is kept is thrown away. */
+static void drop_output(struct conn *c)
+{
+    if (c->secure)
+        tls_sent(c->tls->codec, tls_output(c->tls->codec).n);
+    else
+        free_output(c);
+}
+
 /* Nothing is freed inside its own callback, but when the round is over. */
 static void free_later(struct note *note)
 {
@@ -90,6 +121,127 @@ static void count_early(struct conn *c)
     tally_add(c->tally, TALLY_received_bytes, c->early_bytes);
     c->early_bytes = 0;
 }
+
+/* ---- TLS ----------------------------------------------------------------- */
+
+/* A broken socket is told of by the loop, not from inside a write: whoever
+ * writes need not expect to be freed. */
+static void expect_break(struct conn *c)
+{
+    c->writing = true;
+    look_again(c);
+}
+
+static void count_sent_secure(struct conn *c, uint64_t sent)
+{
+    if (c->tls->claimed)
+        tally_add(c->tally, TALLY_sent_bytes, sent);
+    else
+        c->tls->early_sent += sent;
+}
+
+/* Sends of what TLS has to say what the socket takes. */
+static void push(struct conn *c)
+{
+    struct str out;
+    ssize_t sent = 1;
+
+    while (sent > 0 && (out = tls_output(c->tls->codec)).n > 0) {
+        do
+            sent = send(c->fd, out.p, out.n, MSG_NOSIGNAL);
+        while (sent < 0 && errno == EINTR);
+        if (sent < 0) {
+            c->error = errno == EAGAIN ? 0 : errno & 0x7f;
+            return;
+        }
+        count_sent_secure(c, (uint64_t)sent);
+        tls_sent(c->tls->codec, (size_t)sent);
+    }
+}
+
+/* The same from outside of on_writable(). */
+static void push_now(struct conn *c)
+{
+    if (c->writing || c->error != 0)
+        return; /* it is waiting for its turn */
+    push(c);
+    if (c->error != 0)
+        expect_break(c);
+    else
+        c->writing = tls_output(c->tls->codec).n > 0;
+}
+
+/* All of it would be kept for a peer that is slow: this is one record more than
+ * the socket takes. */
+static size_t writev_secure(struct conn *c, const struct iovec *iov, int n)
+{
+    size_t taken = 0;
+    ssize_t len;
+
+    do {
+        len = tls_write_record(c->tls->codec, iov, n, taken);
+        taken += len > 0 ? (size_t)len : 0;
+        push_now(c);
+    } while (len > 0 && !c->writing && c->error == 0);
+    if (len < 0)
+        conn_break(c, EPROTO);
+    return taken;
+}
+
+static void write_all_secure(struct conn *c, const struct iovec *iov, int n)
+{
+    if (c->dead || c->error != 0)
+        return;
+    if (tls_write(c->tls->codec, iov, n) < 0)
+        conn_break(c, EPROTO);
+    else
+        push_now(c);
+}
+
+/* Announces that nothing follows, unless something is missing before it. */
+static void take_leave(struct conn *c)
+{
+    if (c->error != 0 || conn_pending(c) > 0)
+        return;
+    tls_end(c->tls->codec);
+    push(c);
+}
+
+int conn_secure(struct conn *c, struct tls_context *context)
+{
+    struct conn_tls *tls = calloc(1, sizeof(*tls));
+
+    if (tls != NULL)
+        tls->codec = tls_accept(context);
+    if (tls == NULL || tls->codec == NULL) {
+        free(tls);
+        return -ENOMEM;
+    }
+    c->tls = tls;
+    c->secure = true;
+    return 0;
+}
+
+const char *conn_tls_why(const struct conn *c)
+{
+    return c->secure ? tls_why(c->tls->codec) : "";
+}
+
+bool conn_expose(struct conn *c)
+{
+    if (!c->secure || tls_state(c->tls->codec) != TLS_PLAIN)
+        return false;
+    free_tls(c);
+    c->writing = false;
+    return true;
+}
+
+bool conn_was_cut(const struct conn *c)
+{
+    return c->secure && tls_state(c->tls->codec) != TLS_ENDED;
+}
+
+/* ---- the end --------------------------------------------------------------- */
 
 void conn_close(struct conn *c, bool reset)
 {
@@ -105,11 +257,14 @@ void conn_close(struct conn *c, bool reset)
     worker_timer_clear(w, &c->timer);
     if (reset)
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
+    else if (c->secure)
+        take_leave(c);
     close(c->fd);
     c->fd = -1;
-    if (c->out != NULL)
-        evbuffer_free(c->out);
-    c->out = NULL;
+    if (c->secure)
+        free_tls(c);
+    else
+        free_output(c);
     LIST_REMOVE(c, link);
     w->conn_count--;
     c->free_note.run = free_later;
@@ -128,12 +283,22 @@ static void half_close(struct conn *c)
         set_reading(c, true);
 }
 
+/* Behind what is kept. */
+static void end_secure(struct conn *c)
+{
+    if (!c->secure)
+        return;
+    tls_end(c->tls->codec);
+    push_now(c);
+}
+
 void conn_linger(struct conn *c)
 {
     if (c->dead || c->lingering)
         return;
     count_early(c);
     c->lingering = true;
+    end_secure(c);
     await_flush(c);
     if (conn_pending(c) == 0)
         half_close(c);
@@ -146,12 +311,15 @@ void conn_shutdown(struct conn *c)
     if (c->dead || c->shut)
         return;
     c->shut = true;
+    end_secure(c);
     if (conn_pending(c) == 0)
         shutdown(c->fd, SHUT_WR);
 }
 
 size_t conn_pending(const struct conn *c)
 {
+    if (c->secure)
+        return tls_output(c->tls->codec).n;
     return c->out == NULL ? 0 : evbuffer_get_length(c->out);
 }
 
@@ -164,14 +332,6 @@ size_t conn_unacked(const struct conn *c)
     return conn_pending(c) + (size_t)sent;
 }
 
-/* A broken socket is told of by the loop, not from inside a write: whoever
- * writes need not expect to be freed. */
-static void expect_break(struct conn *c)
-{
-    c->writing = true;
-    look_again(c);
-}
-
 size_t conn_writev(struct conn *c, const struct iovec *iov, int n)
 {
     const struct msghdr whole = {.msg_iov = (struct iovec *)iov,
@@ -182,6 +342,8 @@ size_t conn_writev(struct conn *c, const struct iovec *iov, int n)
     if (c->dead || c->connecting || c->writing || conn_pending(c) > 0 ||
         c->error != 0)
         return 0;
+    if (c->secure)
+        return writev_secure(c, iov, n);
     for (int i = 0; i < n; i++)
         total += iov[i].iov_len;
     do /* one piece, the usual case of a fan-out, has a shorter way */
@@ -190,7 +352,7 @@ size_t conn_writev(struct conn *c, const struct iovec *iov, int n)
     while (sent < 0 && errno == EINTR);
     if (sent < 0) {
         /* The kernel tells of it once: SO_ERROR is clear after this. */
-        c->error = errno == EAGAIN ? 0 : (uint8_t)errno;
+        c->error = errno == EAGAIN ? 0 : errno & 0x7f;
         sent = 0;
     }
     tally_add(c->tally, TALLY_sent_bytes, (uint64_t)sent);
@@ -205,7 +367,7 @@ void conn_break(struct conn *c, int error)
 {
     if (c->dead)
         return;
-    c->error = (uint8_t)error;
+    c->error = error & 0x7f;
     shutdown(c->fd, SHUT_RDWR);
     expect_break(c);
 }
@@ -221,8 +383,13 @@ static void keep(struct conn *c, const void *data, size_t len)
 
 void conn_write_all(struct conn *c, const struct iovec *iov, int n)
 {
-    size_t sent = conn_writev(c, iov, n);
+    size_t sent;
 
+    if (c->secure) {
+        write_all_secure(c, iov, n);
+        return;
+    }
+    sent = conn_writev(c, iov, n);
     for (int i = 0; i < n && !c->dead && c->error == 0; i++) {
         size_t done = sent < iov[i].iov_len ? sent : iov[i].iov_len;
 
@@ -248,6 +415,10 @@ void conn_set_tally(struct conn *c, tally_id tally)
     tally_move(c->tally, tally);
     c->tally = tally;
     count_early(c);
+    if (c->secure && !c->tls->claimed) {
+        c->tls->claimed = true;
+        count_sent_secure(c, c->tls->early_sent);
+    }
 }
 
 void conn_read(struct conn *c, bool on)
@@ -319,9 +490,7 @@ static void finish_connect(struct conn *c)
  * as with an early answer to a request that it did not want whole. */
 static void break_off(struct conn *c)
 {
-    if (c->out != NULL)
-        evbuffer_free(c->out);
-    c->out = NULL;
+    drop_output(c);
     c->writing = false;
     if (!c->reading)
         on_broken(c, c->error);
@@ -332,13 +501,17 @@ static void flush(struct conn *c)
 {
     int sent;
 
+    if (c->secure) {
+        push(c);
+        return;
+    }
     do {
         sent = evbuffer_write(c->out, c->fd);
         if (sent > 0)
             tally_add(c->tally, TALLY_sent_bytes, (uint64_t)sent);
     } while (sent > 0 && conn_pending(c) > 0);
     if (sent < 0 && errno != EAGAIN && errno != EINTR)
-        c->error = (uint8_t)errno;
+        c->error = errno & 0x7f;
 }
 
 static void on_writable(struct conn *c)
@@ -353,9 +526,7 @@ static void on_writable(struct conn *c)
     }
     if (conn_pending(c) > 0)
         return;
-    if (c->out != NULL)
-        evbuffer_free(c->out);
-    c->out = NULL;
+    drop_output(c);
     c->writing = false;
     if (c->shut)
         shutdown(c->fd, SHUT_WR);
@@ -375,6 +546,35 @@ static void on_eof(struct conn *c)
         conn_close(c, false);
 }
 
+static void hand_over(struct conn *c, char *data, size_t len)
+{
+    c->ops->data(c, data, len);
+    if (c->dead || c->ops->undecided == NULL || !c->ops->undecided(c))
+        count_early(c);
+}
+
+/* Hands over what has come by TLS, as long as the owner wants more. */
+static void read_secure(struct conn *c)
+{
+    char *scratch = worker_self()->scratch;
+    size_t n;
+
+    do {
+        n = tls_read(c->tls->codec, scratch, WORKER_SCRATCH);
+        push_now(c);
+        if (n > 0)
+            hand_over(c, scratch, n);
+    } while (n > 0 && c->reading && !c->lingering);
+    if (c->dead || c->lingering)
+        return;
+    if (n > 0)
+        c->unread = true;
+    else if (tls_state(c->tls->codec) == TLS_ENDED)
+        on_eof(c);
+    else if (tls_state(c->tls->codec) > TLS_ENDED)
+        on_broken(c, EPROTO);
+}
+
 static void deliver(struct conn *c, char *data, size_t len)
 {
     if (c->lingering) {
@@ -382,9 +582,12 @@ static void deliver(struct conn *c, char *data, size_t len)
         return;
     }
     c->early_bytes += (uint32_t)len;
-    c->ops->data(c, data, len);
-    if (c->dead || c->ops->undecided == NULL || !c->ops->undecided(c))
-        count_early(c);
+    if (!c->secure)
+        hand_over(c, data, len);
+    else if (tls_feed(c->tls->codec, data, len) < 0)
+        on_broken(c, ENOMEM);
+    else
+        read_secure(c);
 }
 
 /* One recv.  Whether it filled the scratch, or something else is sure to come:
@@ -409,12 +612,20 @@ static bool read_some(struct conn *c, bool ending)
     return false;
 }
 
+/* What the owner did not want when it came. */
+static bool holds_more(const struct conn *c)
+{
+    return c->secure && !c->lingering && tls_holds(c->tls->codec);
+}
+
 /* Reads all there is, unless that is so much that others have to wait.  Less
  * than was asked for was all (epoll(7)), but behind it may stand the end. */
 static void on_readable(struct conn *c, bool ending)
 {
     bool more = true;
 
+    if (holds_more(c))
+        read_secure(c);
     for (int i = 0; i < READS_MAX && more && c->reading; i++)
         more = read_some(c, ending);
     if (!more || c->dead)
@@ -438,7 +649,7 @@ static void on_events(struct polled *polled, uint32_t events)
             on_writable(c);
     }
     /* The write may have closed it, or stopped it reading. */
-    if (c->dead || !(ending || (events & EPOLLIN)))
+    if (c->dead || !(ending || (events & EPOLLIN) || holds_more(c)))
         return;
     if (c->reading)
         on_readable(c, ending);

@@ -22,6 +22,8 @@
 
 struct conn;
 struct evbuffer;
+struct conn_tls;
+struct tls_context;
 
 struct conn_ops {
     /* Octets came; data is the worker's scratch, writable, borrowed. */
@@ -36,7 +38,8 @@ struct conn_ops {
     /* The deadline that conn_set_timer() set has passed. */
     void (*timeout)(struct conn *c);
     /* It broke: errno says how.  The owner closes.  Where writing failed while
-     * reading is on, what the peer said before is delivered first. */
+     * reading is on, what the peer said before is delivered first.  EPROTO: TLS
+     * failed; the peer gets to know why where the owner lingers. */
     void (*broken)(struct conn *c, int error);
     /* The server stops: say good-bye soon.  May be NULL: is left alone. */
     void (*drain)(struct conn *c);
@@ -52,7 +55,10 @@ struct conn {
         struct note free_note; /* once it is dead */
     };
     const struct conn_ops *ops;
-    struct evbuffer *out;      /* NULL when nothing is kept */
+    union {
+        struct evbuffer *out;  /* NULL when nothing is kept */
+        struct conn_tls *tls;  /* if it is secure: all of TLS, and what is kept */
+    };
     int fd;
     uint32_t peer4;            /* its address of version 4, once asked for */
     union {
@@ -60,7 +66,8 @@ struct conn {
         uint32_t unacked_seen; /* while lingering: when the timer was set */
     };
     tally_id tally;            /* where its octets are counted: conn_set_tally() */
-    uint8_t error;             /* of a write; what can be read still is */
+    uint8_t error : 7;         /* of a write; what can be read still is */
+    bool secure : 1;
     bool reading : 1;          /* the owner wants what comes */
     bool unread : 1;           /* something came while it did not */
     bool writing : 1;          /* the socket is full */
@@ -74,6 +81,19 @@ struct conn {
  * tells the end of it. */
 void conn_open(struct conn *c, int fd, const struct conn_ops *ops,
                bool reading, bool connecting);
+/* Speaks TLS from here on, as the server: right after conn_open(), before
+ * anything is written.  The owner hears nothing of the handshake unless it fails,
+ * and must not write before the first data.  Octets are counted, and told by
+ * conn_pending() and conn_unacked(), as they are at the socket.  0 or -ENOMEM. */
+int conn_secure(struct conn *c, struct tls_context *context);
+/* Why TLS failed (EPROTO), for people. */
+const char *conn_tls_why(const struct conn *c);
+/* Where that was since the client spoke HTTP without TLS: speaks plainly from
+ * here on, and reads nothing.  False: it was for another reason. */
+bool conn_expose(struct conn *c);
+/* Whether the end that ops->eof told of was not announced, as TLS wants it to
+ * be: the peer may have had more to say. */
+bool conn_was_cut(const struct conn *c);
 /* Closes now; what is kept is thrown away.  reset: by RST, so that the peer
  * cannot take what it has for whole.  ops->closed is called from inside. */
 void conn_close(struct conn *c, bool reset);

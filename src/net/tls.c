@@ -38,13 +38,97 @@ struct tls_server {
 
 struct tls {
     SSL *ssl;
-    BIO *in, *out; /* the SSL's */
-    struct tls_server *server;
+    struct tls_server *server; /* NULL: it is a client that came to us */
+    struct buffer in, out;     /* on their way to and from the SSL */
+    size_t in_taken, out_sent; /* of them */
     enum tls_state state;
+    bool begun;                /* something has come */
+    bool is_plain;             /* and it began like a request of HTTP */
     char why[WHY_MAX];
 };
 
+/* ---- octets ----------------------------------------------------------------- */
+
+/* OpenSSL reads and writes through this; unlike its own memory, ours is given
+ * back as soon as it is empty. */
+static int bio_write(BIO *bio, const char *data, size_t len, size_t *written)
+{
+    struct tls *t = BIO_get_data(bio);
+
+    if (t->out_sent > t->out.len / 2) {
+        buffer_drop(&t->out, t->out_sent);
+        t->out_sent = 0;
+    }
+    buffer_append(&t->out, data, len);
+    *written = len;
+    return !t->out.failed;
+}
+
+static int bio_read(BIO *bio, char *out, size_t cap, size_t *taken)
+{
+    struct tls *t = BIO_get_data(bio);
+    size_t n = t->in.len - t->in_taken;
+
+    BIO_clear_retry_flags(bio);
+    if (n == 0) {
+        BIO_set_retry_read(bio);
+        return 0;
+    }
+    n = n < cap ? n : cap;
+    memcpy(out, t->in.data + t->in_taken, n);
+    t->in_taken += n;
+    if (t->in_taken == t->in.len) {
+        buffer_fini(&t->in);
+        t->in_taken = 0;
+    }
+    *taken = n;
+    return 1;
+}
+
+static long bio_control(BIO *bio, int command, long number, void *arg)
+{
+    return command == BIO_CTRL_FLUSH;
+}
+
+static BIO_METHOD *method;
+
+static void make_method(void)
+{
+    method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK,
+                          "penstock");
+    if (method == NULL)
+        return;
+    BIO_meth_set_write_ex(method, bio_write);
+    BIO_meth_set_read_ex(method, bio_read);
+    BIO_meth_set_ctrl(method, bio_control);
+}
+
+static BIO *bio_new(struct tls *t)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    BIO *bio;
+
+    pthread_once(&once, make_method);
+    bio = method == NULL ? NULL : BIO_new(method);
+    if (bio == NULL)
+        return NULL;
+    BIO_set_data(bio, t);
+    BIO_set_init(bio, 1);
+    return bio;
+}
+
 /* ---- settings ------------------------------------------------------------- */
+
+/* OpenSSL's reason for refusing what was there. */
+static const char *refused(void)
+{
+    static _Thread_local char why[WHY_MAX];
+    const char *reason = ERR_reason_error_string(ERR_peek_error());
+
+    snprintf(why, sizeof(why), "cannot be used: %s",
+             reason == NULL ? "no reason is known" : reason);
+    return why;
+}
 
 /* A program that nobody watches cannot ask for a passphrase. */
 static int no_passphrase(char *out, int cap, int writing, void *arg)
@@ -83,15 +167,19 @@ static const char *identify(SSL_CTX *ssl, struct str pem)
     X509 *cert = bio == NULL ? NULL
                              : PEM_read_bio_X509_AUX(bio, NULL, no_passphrase,
                                                      NULL);
-    bool ok = cert != NULL && SSL_CTX_use_certificate(ssl, cert) == 1;
+    const char *why = NULL;
 
+    if (cert == NULL)
+        why = "holds no certificate in PEM form";
+    else if (SSL_CTX_use_certificate(ssl, cert) != 1)
+        why = refused();
     X509_free(cert);
-    while (ok && (cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)) !=
+    while (why == NULL && (cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)) !=
                      NULL)
         if (SSL_CTX_add0_chain_cert(ssl, cert) != 1)
             X509_free(cert);
     BIO_free(bio);
-    return ok ? NULL : "holds no certificate in PEM form";
+    return why;
 }
 
 static const char *unlock(SSL_CTX *ssl, struct str pem)
@@ -104,9 +192,10 @@ static const char *unlock(SSL_CTX *ssl, struct str pem)
 
     if (key == NULL)
         why = "holds no key in PEM form that is not encrypted";
-    else if (SSL_CTX_use_PrivateKey(ssl, key) != 1 ||
-             SSL_CTX_check_private_key(ssl) != 1)
+    else if (X509_check_private_key(SSL_CTX_get0_certificate(ssl), key) != 1)
         why = "holds a key that is not the certificate's";
+    else if (SSL_CTX_use_PrivateKey(ssl, key) != 1)
+        why = refused();
     EVP_PKEY_free(key);
     BIO_free(bio);
     return why;
@@ -153,20 +242,57 @@ static void digest_parts(unsigned char out[ID_OCTETS], const struct str *parts,
 static int judge(int ok, X509_STORE_CTX *store);
 static int remember(SSL *ssl, SSL_SESSION *session);
 
-static SSL_CTX *ssl_context(bool verify)
+/* RFC 7301 3.2: what both speak, or an alert that says why not.  Who offers
+ * nothing speaks HTTP/1.1. */
+static int choose_protocol(SSL *ssl, const unsigned char **chosen,
+                           unsigned char *chosen_len,
+                           const unsigned char *offered, unsigned len,
+                           void *arg)
 {
-    SSL_CTX *ssl = SSL_CTX_new(TLS_client_method());
+    static const unsigned char ours[] = "\x08http/1.1";
+
+    return SSL_select_next_proto((unsigned char **)chosen, chosen_len, ours,
+                                 sizeof(ours) - 1, offered,
+                                 len) == OPENSSL_NPN_NEGOTIATED
+               ? SSL_TLSEXT_ERR_OK
+               : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/* For those who connect to us.  Their sessions are theirs to keep, in tickets:
+ * nothing is remembered here. */
+static void set_up_listening(SSL_CTX *ssl)
+{
+    static const unsigned char name[] = "penstock";
+
+    SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_session_id_context(ssl, name, sizeof(name) - 1);
+    SSL_CTX_set_alpn_select_cb(ssl, choose_protocol, NULL);
+}
+
+/* For those that we connect to. */
+static void set_up_connecting(SSL_CTX *ssl, bool verify)
+{
+    if (verify)
+        SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, judge);
+    SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_CLIENT |
+                                            SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ssl, remember);
+}
+
+static SSL_CTX *ssl_context(const struct tls_settings *s)
+{
+    SSL_CTX *ssl = SSL_CTX_new(s->listens ? TLS_server_method()
+                                          : TLS_client_method());
 
     if (ssl == NULL)
         return NULL;
     SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION);
     SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
-    if (verify)
-        SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, judge);
-    SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_CLIENT |
-                                            SSL_SESS_CACHE_NO_INTERNAL);
-    SSL_CTX_sess_set_new_cb(ssl, remember);
+    if (s->listens)
+        set_up_listening(ssl);
+    else
+        set_up_connecting(ssl, s->verify);
     return ssl;
 }
 
@@ -174,25 +300,39 @@ int tls_context_new(struct tls_context **out, const struct tls_settings *s,
                     enum tls_setting *which, const char **why)
 {
     const struct str parts[] = {s->verify ? STR("verify") : STR(""), s->ca,
-                                s->cert, s->key};
+                                s->cert, s->key,
+                                s->listens ? STR("listens") : STR("")};
     struct tls_context *c = calloc(1, sizeof(*c));
 
     if (c == NULL)
         return -ENOMEM;
     atomic_init(&c->refs, 1);
-    c->ssl = ssl_context(s->verify);
+    c->ssl = ssl_context(s);
     if (c->ssl == NULL) {
         free(c);
         return -ENOMEM;
     }
     *why = fill(c->ssl, s, which);
     ERR_clear_error();
-    digest_parts(c->digest, parts, 4);
+    digest_parts(c->digest, parts, 5);
     *out = c;
     if (*why == NULL)
         return 0;
     tls_context_unref(out);
     return -EINVAL;
+}
+
+struct tls_context *tls_context_ref(struct tls_context *c)
+{
+    atomic_fetch_add(&c->refs, 1);
+    return c;
+}
+
+bool tls_context_same(const struct tls_context *a, const struct tls_context *b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    return memcmp(a->digest, b->digest, ID_OCTETS) == 0;
 }
 
 void tls_context_unref(struct tls_context **cp)
@@ -239,8 +379,7 @@ struct tls_server *tls_server_new(struct tls_context *context,
     if (s == NULL)
         return NULL;
     atomic_init(&s->refs, 1);
-    atomic_fetch_add(&context->refs, 1);
-    s->context = context;
+    s->context = tls_context_ref(context);
     s->foreign = foreign;
     s->is_address = is_address(name);
     memcpy(s->name, name, len + 1);
@@ -373,15 +512,16 @@ static void explain(struct tls *t)
 {
     unsigned long error = ERR_peek_error();
     const char *reason = ERR_reason_error_string(error);
+    const char *peer = t->server != NULL ? "server" : "client";
 
     if (t->state == TLS_UNTRUSTED)
         return;
-    t->state = TLS_FAILED;
-    if (ERR_GET_REASON(error) == SSL_R_WRONG_VERSION_NUMBER)
-        snprintf(t->why, WHY_MAX, "the server speaks no TLS");
+    t->state = t->is_plain ? TLS_PLAIN : TLS_FAILED;
+    if (ERR_GET_REASON(error) == SSL_R_WRONG_VERSION_NUMBER || t->is_plain)
+        snprintf(t->why, WHY_MAX, "the %s speaks no TLS", peer);
     else if (ERR_GET_REASON(error) >= SSL_AD_REASON_OFFSET &&
              ERR_GET_LIB(error) == ERR_LIB_SSL)
-        snprintf(t->why, WHY_MAX, "the server refused TLS: %s", reason);
+        snprintf(t->why, WHY_MAX, "the %s refused TLS: %s", peer, reason);
     else
         snprintf(t->why, WHY_MAX, "TLS failed: %s",
                  reason == NULL ? "no reason is known" : reason);
@@ -398,45 +538,61 @@ static int set_name(SSL *ssl, const struct tls_server *s)
            SSL_set_tlsext_host_name(ssl, s->name);
 }
 
-static bool set_up(struct tls *t, struct tls_server *s)
+static bool set_up_server(struct tls *t, struct tls_server *s)
 {
     static const unsigned char protocols[] = "\x08http/1.1";
     SSL_SESSION *session = take_session(s);
-    bool ok;
 
-    SSL_set_app_data(t->ssl, t);
+    t->server = tls_server_ref(s);
     SSL_set_connect_state(t->ssl);
     if (s->foreign)
         SSL_certs_clear(t->ssl);
     if (session != NULL)
         SSL_set_session(t->ssl, session);
     SSL_SESSION_free(session);
-    ok = set_name(t->ssl, s) == 1 &&
-         SSL_set_alpn_protos(t->ssl, protocols, sizeof(protocols) - 1) == 0;
-    t->in = BIO_new(BIO_s_mem());
-    t->out = BIO_new(BIO_s_mem());
-    if (!ok || t->in == NULL || t->out == NULL) {
-        BIO_free(t->in);
-        BIO_free(t->out);
-        return false;
+    return set_name(t->ssl, s) == 1 &&
+           SSL_set_alpn_protos(t->ssl, protocols, sizeof(protocols) - 1) == 0;
+}
+
+/* With an SSL that has nothing but its octets; NULL when out of memory. */
+static struct tls *make(SSL_CTX *context)
+{
+    struct tls *t = calloc(1, sizeof(*t));
+    BIO *bio;
+
+    if (t == NULL)
+        return NULL;
+    t->ssl = SSL_new(context);
+    bio = t->ssl == NULL ? NULL : bio_new(t);
+    if (bio == NULL) {
+        tls_free(&t);
+        return NULL;
     }
-    SSL_set_bio(t->ssl, t->in, t->out);
-    return true;
+    SSL_set_app_data(t->ssl, t);
+    SSL_set_bio(t->ssl, bio, bio);
+    return t;
 }
 
 struct tls *tls_new(struct tls_server *server)
 {
-    struct tls *t = calloc(1, sizeof(*t));
+    struct tls *t = make(server->context->ssl);
 
     if (t == NULL)
         return NULL;
-    t->server = tls_server_ref(server);
-    t->ssl = SSL_new(server->context->ssl);
-    if (t->ssl == NULL || !set_up(t, server)) {
+    if (!set_up_server(t, server)) {
         tls_free(&t);
         return NULL;
     }
     tls_read(t, NULL, 0);
+    return t;
+}
+
+struct tls *tls_accept(struct tls_context *context)
+{
+    struct tls *t = make(context->ssl);
+
+    if (t != NULL)
+        SSL_set_accept_state(t->ssl);
     return t;
 }
 
@@ -452,16 +608,25 @@ void tls_free(struct tls **tp)
         SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(t->ssl);
     tls_server_unref(&t->server);
+    buffer_fini(&t->in);
+    buffer_fini(&t->out);
     free(t);
 }
 
 int tls_feed(struct tls *t, const void *data, size_t len)
 {
-    size_t written;
+    if (len > 0 && !t->begun) {
+        t->begun = true;
+        t->is_plain = t->server == NULL && *(const char *)data >= 'A' &&
+                      *(const char *)data <= 'Z'; /* no record begins so */
+    }
+    buffer_append(&t->in, data, len);
+    return t->in.failed ? -ENOMEM : 0;
+}
 
-    return BIO_write_ex(t->in, data, len, &written) == 1 && written == len
-               ? 0
-               : -ENOMEM;
+bool tls_holds(const struct tls *t)
+{
+    return t->in.len > 0 || SSL_has_pending(t->ssl);
 }
 
 /* With TLS 1.2 the server gives no new session where one was resumed. */
@@ -497,7 +662,8 @@ size_t tls_read(struct tls *t, void *out, size_t cap)
             return 0;
         }
         t->state = TLS_OPEN;
-        give_back_session(t);
+        if (t->server != NULL)
+            give_back_session(t);
     }
     if (t->state != TLS_OPEN || cap == 0)
         return 0;
@@ -508,39 +674,52 @@ size_t tls_read(struct tls *t, void *out, size_t cap)
     return 0;
 }
 
-static int write_all(struct tls *t, const char *data, size_t len)
+/* Copies what follows the first from octets of n vectors, as much as fits. */
+static size_t gather(char *out, size_t cap, const struct iovec *iov, int n,
+                     size_t from)
 {
-    size_t written = 0;
+    size_t len = 0;
+
+    for (int i = 0; i < n && len < cap; i++) {
+        size_t skipped = from < iov[i].iov_len ? from : iov[i].iov_len;
+        size_t piece = iov[i].iov_len - skipped;
+
+        from -= skipped;
+        if (piece > cap - len)
+            piece = cap - len;
+        if (piece > 0)
+            memcpy(out + len, (const char *)iov[i].iov_base + skipped, piece);
+        len += piece;
+    }
+    return len;
+}
+
+/* Small pieces share a record: each costs about 30 octets. */
+ssize_t tls_write_record(struct tls *t, const struct iovec *iov, int n,
+                         size_t from)
+{
+    char record[RECORD_MAX];
+    size_t len = gather(record, sizeof(record), iov, n, from), written = 0;
 
     if (len == 0)
         return 0;
     ERR_clear_error();
     /* Into memory all of it goes, at once. */
-    return SSL_write_ex(t->ssl, data, len, &written) == 1 && written == len
-               ? 0
+    return SSL_write_ex(t->ssl, record, len, &written) == 1 && written == len
+               ? (ssize_t)len
                : -EPIPE;
 }
 
-/* Small pieces share a record: each costs about 30 octets. */
 int tls_write(struct tls *t, const struct iovec *iov, int n)
 {
-    char record[RECORD_MAX];
-    size_t len = 0;
-    int rc = 0;
+    size_t total = 0;
+    ssize_t len;
 
-    for (int i = 0; i < n && rc == 0; i++) {
-        if (len + iov[i].iov_len > sizeof(record)) {
-            rc = write_all(t, record, len);
-            len = 0;
-        }
-        if (rc == 0 && iov[i].iov_len > sizeof(record)) {
-            rc = write_all(t, iov[i].iov_base, iov[i].iov_len);
-        } else if (iov[i].iov_len > 0) {
-            memcpy(record + len, iov[i].iov_base, iov[i].iov_len);
-            len += iov[i].iov_len;
-        }
-    }
-    return rc == 0 ? write_all(t, record, len) : rc;
+    do {
+        len = tls_write_record(t, iov, n, total);
+        total += len > 0 ? (size_t)len : 0;
+    } while (len == RECORD_MAX);
+    return len < 0 ? (int)len : 0;
 }
 
 void tls_end(struct tls *t)
@@ -550,17 +729,20 @@ void tls_end(struct tls *t)
         SSL_shutdown(t->ssl);
 }
 
-struct str tls_output(struct tls *t)
+struct str tls_output(const struct tls *t)
 {
-    char *data;
-    long len = BIO_get_mem_data(t->out, &data);
-
-    return (struct str){data, len < 0 ? 0 : (size_t)len};
+    if (t->out.len == 0)
+        return STR_NONE;
+    return (struct str){t->out.data + t->out_sent, t->out.len - t->out_sent};
 }
 
-void tls_sent(struct tls *t)
+void tls_sent(struct tls *t, size_t len)
 {
-    BIO_reset(t->out);
+    t->out_sent += len;
+    if (t->out_sent < t->out.len)
+        return;
+    buffer_fini(&t->out);
+    t->out_sent = 0;
 }
 
 enum tls_state tls_state(const struct tls *t)

@@ -142,8 +142,9 @@ static void begin_list(struct buffer *out, const struct headers *headers,
 /* RFC 7239 4: an address of version 6 stands in brackets and quotes, and so
  * does the colon before a port. */
 static void write_forwarded(struct buffer *out, const struct http_message *m,
-                            struct str peer)
+                            const struct fields_context *context)
 {
+    struct str peer = context->peer;
     bool v6 = memchr(peer.p, ':', peer.n) != NULL;
 
     begin_list(out, &m->headers, "Forwarded");
@@ -155,7 +156,9 @@ static void write_forwarded(struct buffer *out, const struct http_message *m,
         buffer_append_str(out, m->authority);
         buffer_append_byte(out, '"');
     }
-    buffer_append_str(out, STR(";proto=http\r\n"));
+    buffer_append_str(out, STR(";proto="));
+    buffer_append_str(out, context->scheme);
+    buffer_append_str(out, STR("\r\n"));
 }
 
 static void write_origin(struct buffer *out, const struct http_message *m,
@@ -166,8 +169,8 @@ static void write_origin(struct buffer *out, const struct http_message *m,
     buffer_append_str(out, STR("\r\n"));
     if (m->authority.p != NULL)
         header_write(out, STR("X-Forwarded-Host"), m->authority);
-    header_write(out, STR("X-Forwarded-Proto"), STR("http"));
-    write_forwarded(out, m, context->peer);
+    header_write(out, STR("X-Forwarded-Proto"), context->scheme);
+    write_forwarded(out, m, context);
     header_write(out, STR("Via"), via(m));
 }
 

@@ -8,6 +8,7 @@
 /* What a request's head does not say. */
 struct fields_context {
     struct str peer;    /* the client's address, without port or brackets */
+    struct str scheme;  /* that the client has asked for: "http", "https" */
     struct str server;  /* "host:port", for requests without an authority */
     struct str upgrade; /* the protocol to ask for; absent: none */
     bool expect;        /* the client waits for 100 Continue */

@@ -364,6 +364,7 @@ static void write_request(struct forward *f)
     char peer[64], server[300];
     struct fields_context context = {
         .peer = str_of(exchange_peer(f->x, peer, sizeof(peer))),
+        .scheme = exchange_scheme(f->x),
         .upgrade = f->upgrade,
         .expect = f->expect,
     };

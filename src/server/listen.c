@@ -6,6 +6,7 @@
 
 #include "base/logging.h"
 #include "net/listener.h"
+#include "net/tls.h"
 #include "server/server.h"
 
 /* ---- which addresses ------------------------------------------------------------ */
@@ -111,7 +112,8 @@ static int bind_all(struct server *s, const struct config_address *a,
             return -1;
         }
     }
-    log_listen(a, port, o->admin ? "admin" : "http");
+    log_listen(a, port,
+               o->admin ? "admin" : a->tls != NULL ? "https" : "http");
     return 0;
 }
 
@@ -162,55 +164,106 @@ void listen_done(struct server *s)
 
 /* ---- a part's sockets ------------------------------------------------------------ */
 
+static void free_door(struct door *d)
+{
+    listener_free(d->listener);
+    tls_context_unref(&d->tls);
+    free(d->text);
+    free(d);
+}
+
+/* Takes fd. */
+static struct door *make_door(struct server_worker *part, int fd,
+                              const struct opening *o)
+{
+    struct door *d = calloc(1, sizeof(*d));
+
+    if (d != NULL) {
+        d->part = part;
+        d->admin = o->admin;
+        d->text = strdup(o->text);
+        d->listener = listener_new(part->worker, fd,
+                                   o->admin ? server_accept_admin
+                                            : server_accept_client,
+                                   server_starved, d);
+    }
+    if (d == NULL || d->listener == NULL)
+        close(fd);
+    if (d == NULL || (d->listener != NULL && d->text != NULL))
+        return d;
+    free_door(d);
+    return NULL;
+}
+
 static void open_door(struct server_worker *part, struct opening *o)
 {
     unsigned index = part->worker->index;
-    struct door *d = &part->doors[part->door_count];
     int fd = o->fds[index];
+    struct door *d;
 
     if (fd < 0)
         return;
     o->fds[index] = -1;
-    d->admin = o->admin;
-    d->text = strdup(o->text);
-    d->listener = listener_new(part->worker, fd,
-                               o->admin ? server_accept_admin
-                                        : server_accept_client,
-                               server_starved, part);
-    if (d->listener == NULL || d->text == NULL) {
+    d = make_door(part, fd, o);
+    if (d == NULL) {
         log_error("listen.failed", "address=%s worker=%u error=\"out of "
                   "memory\"", o->text, index);
-        if (d->listener == NULL)
-            close(fd);
-        listener_free(d->listener);
-        free(d->text);
         return;
     }
     if (!o->admin)
         listener_set_rate(d->listener, &part->accept_rate,
                           &part->accept_bucket);
-    part->door_count++;
+    part->doors[part->door_count++] = d;
 }
 
 static void close_door(struct server_worker *part, unsigned i)
 {
-    struct door *d = &part->doors[i];
-
-    listener_free(d->listener);
-    free(d->text);
-    *d = part->doors[--part->door_count];
+    free_door(part->doors[i]);
+    part->doors[i] = part->doors[--part->door_count];
 }
 
 /* How many of the doors before this one have its address. */
 static unsigned doors_alike(const struct server_worker *part, unsigned i)
 {
-    const struct door *d = &part->doors[i];
+    const struct door *d = part->doors[i];
     unsigned count = 0;
 
     for (unsigned k = 0; k < i; k++)
-        count += part->doors[k].admin == d->admin &&
-                 strcmp(part->doors[k].text, d->text) == 0;
+        count += part->doors[k]->admin == d->admin &&
+                 strcmp(part->doors[k]->text, d->text) == 0;
     return count;
+}
+
+/* The address of a door: of those that are written alike, the one in its turn. */
+static const struct config_address *address_of(const struct server_worker *part,
+                                               unsigned i)
+{
+    const struct config *c = part->config;
+    const struct door *d = part->doors[i];
+    unsigned before = doors_alike(part, i);
+
+    for (unsigned k = 0; k < address_count(c); k++) {
+        bool admin;
+        const struct config_address *a = address_at(c, k, &admin);
+
+        if (admin == d->admin && strcmp(a->text, d->text) == 0 && before-- == 0)
+            return a;
+    }
+    return NULL;
+}
+
+/* The same certificate goes on as it was, and the tickets that clients have for
+ * their next handshakes are good. */
+static void renew_tls(struct server_worker *part, unsigned i)
+{
+    struct door *d = part->doors[i];
+    const struct config_address *a = address_of(part, i);
+    struct tls_context *tls = a == NULL ? NULL : a->tls;
+
+    if (tls_context_same(d->tls, tls))
+        return;
+    tls_context_unref(&d->tls);
+    d->tls = tls == NULL ? NULL : tls_context_ref(tls);
 }
 
 void listen_apply(struct server_worker *part)
@@ -219,7 +272,7 @@ void listen_apply(struct server_worker *part)
     struct openings *o = &part->server->openings;
 
     for (unsigned i = part->door_count; i-- > 0;) {
-        const struct door *d = &part->doors[i];
+        const struct door *d = part->doors[i];
 
         if (doors_alike(part, i) <
             count_same(c, address_count(c), d->text, d->admin))
@@ -229,6 +282,8 @@ void listen_apply(struct server_worker *part)
     }
     for (unsigned i = 0; i < o->count; i++)
         open_door(part, &o->list[i]);
+    for (unsigned i = 0; i < part->door_count; i++)
+        renew_tls(part, i);
 }
 
 void listen_close(struct server_worker *part)

@@ -10,13 +10,16 @@
 struct listener;
 struct server;
 struct server_worker;
+struct tls_context;
 
 /* Clients' addresses and the admin listener's. */
 #define LISTEN_MAX (CONFIG_LISTEN_MAX + 1)
 
 /* A listening socket of a part. */
 struct door {
+    struct server_worker *part;
     struct listener *listener;
+    struct tls_context *tls; /* a reference; NULL: plain */
     char *text; /* the address, as written */
     bool admin;
 };
@@ -38,7 +41,8 @@ struct openings {
 int listen_prepare(struct server *s, const struct config *old,
                    const struct config *config);
 /* The part's worker, or before it runs: closes what part->config does not list,
- * after taking who is waiting there, and opens what was prepared. */
+ * after taking who is waiting there, and opens what was prepared.  Who comes
+ * from now on gets the certificates of part->config. */
 void listen_apply(struct server_worker *part);
 /* The main thread, when all parts have applied it: forgets what was prepared. */
 void listen_done(struct server *s);

@@ -52,12 +52,16 @@ static void on_client_closed(const struct service *s, void *guest)
     atomic_fetch_sub(&part->server->clients, 1);
 }
 
-static void refuse_client(int fd, const char *limit)
+static void refuse_client(const struct door *d, int fd, const char *limit)
 {
     meter_add(METER_connections_refused, 1);
     log_warn_limited("client.refused", "reason=%s", limit);
-    refusal_send(fd, (unsigned)jitter_between(RETRY_LEAST_S, RETRY_MOST_S),
-                 "there are as many connections as may be: try again later");
+    if (d->tls != NULL)
+        close(fd); /* a handshake is more than all that a request costs */
+    else
+        refusal_send(fd, (unsigned)jitter_between(RETRY_LEAST_S, RETRY_MOST_S),
+                     "there are as many connections as may be: try again "
+                     "later");
 }
 
 /* The limit that one more client would be over, or NULL.  Counts it; *guest is
@@ -87,26 +91,29 @@ static const char *admit(struct server_worker *part, int fd,
 
 void server_accept_client(void *arg, int fd)
 {
-    struct server_worker *part = arg;
+    const struct door *d = arg;
+    struct server_worker *part = d->part;
     struct guest *guest;
     const char *limit = admit(part, fd, &guest);
 
     if (limit != NULL)
-        refuse_client(fd, limit);
-    else if (http1_accept(fd, &part->http, guest) < 0)
+        refuse_client(d, fd, limit);
+    else if (http1_accept(fd, &part->http, d->tls, guest) < 0)
         on_client_closed(&part->http, guest);
 }
 
 void server_accept_admin(void *arg, int fd)
 {
-    http1_accept(fd, &((struct server_worker *)arg)->admin, NULL);
+    const struct door *d = arg;
+
+    http1_accept(fd, &d->part->admin, d->tls, NULL);
 }
 
 /* Connections to backends that are kept for later are what every worker can
  * spare. */
 void server_starved(void *arg)
 {
-    struct server *s = ((struct server_worker *)arg)->server;
+    struct server *s = ((const struct door *)arg)->part->server;
 
     for (unsigned i = 0; i < s->worker_count; i++)
         if (!atomic_exchange(&s->parts[i].spare_due, true))

@@ -22,7 +22,7 @@ struct server_worker {
     struct worker *worker;
     struct config *config; /* a reference: the one that new requests see */
     struct service http, admin;
-    struct door doors[LISTEN_MAX];
+    struct door *doors[LISTEN_MAX];
     unsigned door_count;
     struct rate accept_rate; /* this worker's share */
     uint64_t accept_bucket;
@@ -86,10 +86,10 @@ static inline struct server_worker *server_part(const struct exchange *x)
 /* admin.c: publishing, what there is, health. */
 void serve_admin(struct exchange *x);
 
-/* A connection has come; arg is the part. */
+/* A connection has come; arg is the door. */
 void server_accept_client(void *arg, int fd);
 void server_accept_admin(void *arg, int fd);
-/* There are no descriptors left. */
+/* There are no descriptors left; arg is the door. */
 void server_starved(void *arg);
 
 #endif

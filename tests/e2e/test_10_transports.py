@@ -567,7 +567,7 @@ def test_a_request_in_pieces_is_the_same_request(penstock, dribble):
     p = penstock(news())
     p.publish("news", "x")
     said, codes = raw.exchange(
-        p.port, "GET /news HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+        p, "GET /news HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
         dribble)
     assert codes == [200]
     assert said.endswith(b"\r\n\r\nx")

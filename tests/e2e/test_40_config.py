@@ -45,7 +45,8 @@ def test_check_tells_every_fault_with_its_line(file):
     assert (done.returncode, done.stdout) == (1, "")
     assert [l.removeprefix(f"{path}:") for l in done.stderr.splitlines()] == [
         '1: listen: is missing.  The addresses for clients: "127.0.0.1:8080", '
-        '"[::1]:8080", or ":8080" for every interface; one or an array. Port 0 '
+        '"[::1]:8080", or ":8080" for every interface; or an object where TLS is '
+            'spoken there; one or an array. Port 0 '
         'takes a free one, which the log names.',
         '2: listens: unknown key.  Did you mean "listen"?',
         '4: routes[0].proxy: unknown backend "ap"; defined: app.  Did you mean '

@@ -49,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (m != NULL && tunnel_refusal(m, &why) == 0) {
         const struct fields_context context = {
             .peer = STR("10.1.2.3"),
+            .scheme = STR("http"),
             .server = STR("b:9000"),
             .upgrade = tunnel_protocol(m),
             .expect = m->expect_continue,

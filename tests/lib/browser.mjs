@@ -8,6 +8,7 @@ export const chromium = playwright.chromium ?? playwright.default.chromium;
 export const how = {
   executablePath: options.executable,
   headless: true,
+  ignoreHTTPSErrors: true, // certificates are made as a test runs
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update',
     '--disable-sync', '--disable-features=WebRtcHideLocalIpsWithMdns'],

@@ -16,6 +16,10 @@ class Certificate:
              "-out", self.cert, "-keyout", self.key, *arguments],
             check=True, capture_output=True)
 
+    def names(self):
+        """As penstock's configuration has them."""
+        return {"cert": str(self.cert), "key": str(self.key)}
+
     def expire(self):
         """Becomes one that was good until yesterday, and that nobody else has
         signed."""
@@ -52,3 +56,17 @@ def server_context(certificate, clients=None, version=None):
     if version:
         context.maximum_version = context.minimum_version = version
     return context
+
+
+def client_context(certificate, protocols=("http/1.1",)):
+    """For clients that trust it alone."""
+    context = ssl.create_default_context(cafile=certificate.cert)
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
+    return context
+
+
+def own_certificate(directory, *hosts, name="own"):
+    """One that nobody else vouches for."""
+    names = ",".join(("IP:" if h[-1].isdigit() else "DNS:") + h for h in hosts)
+    return Certificate(directory, name, "-addext", f"subjectAltName={names}")

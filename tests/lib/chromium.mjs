@@ -19,7 +19,7 @@ function follow({ path, count, types }) {
   });
   const byWebSocket = new Promise((done, fail) => {
     const got = [], url = new URL(path, location);
-    url.protocol = 'ws:';
+    url.protocol = url.protocol.replace('http', 'ws');
     const socket = new WebSocket(url, 'penstock.v1');
     socket.onmessage = e => {
       got.push(JSON.parse(e.data));

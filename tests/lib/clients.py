@@ -61,7 +61,9 @@ def next_cursor(response):
 
 class Reader:
     def __init__(self, server, path, headers=()):
+        self.server = server
         self.port = server if isinstance(server, int) else server.port
+        self.tls = getattr(server, "tls", None)
         self.path = path
         self.headers = dict(headers)
         self.cursor = None
@@ -159,7 +161,7 @@ class SseClient(Reader):
         if since is not None and not by_query:
             headers["Last-Event-ID"] = since
         self.parser = SseParser(self.on_event)
-        self.client = raw.Client(self.port, timeout=timeout)
+        self.client = raw.Client(self.server, timeout=timeout)
         self.client.send_request(
             "GET", with_query(self.path, since=since if by_query else None),
             headers, version=version)
@@ -210,7 +212,7 @@ class RequestReader(Reader):
     query = {}
 
     def connect(self, since=None, timeout=10):
-        self.client = raw.Client(self.port, timeout=timeout)
+        self.client = raw.Client(self.server, timeout=timeout)
         self.answers = []
         self.next = since
         if since is None:
@@ -232,7 +234,7 @@ class RequestReader(Reader):
         self.answers.append(answer)
         if answer.headers.get("Connection", "").lower() == "close":
             self.client.close()
-            self.client = raw.Client(self.port)
+            self.client = raw.Client(self.server)
         return answer
 
     def take(self, answer):
@@ -313,12 +315,14 @@ class WsClient(Reader):
 
     def connect(self, since=None, timeout=10):
         self.told = []  # what was neither a message nor a gap
-        url = f"ws://127.0.0.1:{self.port}{with_query(self.path, since=since)}"
+        url = (f"{'wss' if self.tls else 'ws'}://127.0.0.1:{self.port}"
+               f"{with_query(self.path, since=since)}")
 
         async def open_():
             return await websockets.connect(
                 url, subprotocols=[self.protocol] if self.protocol else None,
-                extra_headers=self.headers, open_timeout=timeout, **self.options)
+                extra_headers=self.headers, open_timeout=timeout,
+                **({"ssl": self.tls} if self.tls else {}), **self.options)
         self.ws = Loop.run(open_(), timeout + 1)
         assert self.ws.subprotocol == self.protocol
         return self

@@ -9,6 +9,7 @@ import subprocess
 import threading
 
 import raw
+from certificates import client_context
 
 SUPPRESSIONS = pathlib.Path(__file__).parent / "tsan.supp"
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer"
@@ -19,11 +20,16 @@ BINARY = os.environ.get("PENSTOCK", "./penstock")
 class Penstock:
     """config is a dict; "listen" and "admin" default to free ports.  .port
     and .admin_port are what it got.  under is a command that runs it, such as
-    ("prlimit", "--nofile=64")."""
+    ("prlimit", "--nofile=64").  tls: the Certificate that clients are shown,
+    and in .tls what they trust."""
 
-    def __init__(self, config, directory, name="penstock", args=(), under=()):
-        self.config = {"listen": ["127.0.0.1:0"], "admin": "127.0.0.1:0",
-                       **config}
+    def __init__(self, config, directory, name="penstock", args=(), under=(),
+                 tls=None):
+        address = "127.0.0.1:0"
+        if tls:
+            address = {"address": address, "tls": tls.names()}
+        self.tls = tls and client_context(tls)
+        self.config = {"listen": [address], "admin": "127.0.0.1:0", **config}
         self.file = directory / f"{name}.json"
         self.args = list(args)
         self.under = list(under)
@@ -44,7 +50,8 @@ class Penstock:
                          (self.process.stdout, self.access))]
         for thread in self.threads:
             thread.start()
-        kinds = ["http"] * len(self.config["listen"])
+        kinds = ["https" if isinstance(address, dict) else "http"
+                 for address in self.config["listen"]]
         if self.config["admin"]:
             kinds.append("admin")
         try:
@@ -91,7 +98,7 @@ class Penstock:
                 ports.setdefault(m[2], []).append(int(m[1]))
         if any(len(ports.get(k, [])) < kinds.count(k) for k in kinds):
             return False
-        self.ports = ports["http"]
+        self.ports = ports.get("http", []) + ports.get("https", [])
         self.port = self.ports[0]
         self.admin_port = ports.get("admin", [None])[0]
         return True
@@ -198,7 +205,7 @@ class Penstock:
     # --- clients -------------------------------------------------------------
 
     def client(self, **options):
-        return raw.Client(self.port, **options)
+        return raw.Client(self, **options)
 
     def request(self, method, target, headers=(), body=None, timeout=10):
         with self.client(timeout=timeout) as c:
@@ -208,4 +215,5 @@ class Penstock:
         return self.request("GET", target, headers, timeout=timeout)
 
     def url(self, target="/", scheme="http"):
+        scheme += "s" if self.tls else ""
         return f"{scheme}://127.0.0.1:{self.port}{target}"

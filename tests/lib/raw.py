@@ -188,11 +188,13 @@ class Response:
 
 
 class Client:
-    """One connection to a server.  request() for a whole exchange, or send()
-    and response() for its halves."""
+    """One connection to a server, by its port, or a Penstock.  request() for a
+    whole exchange, or send() and response() for its halves."""
 
-    def __init__(self, port, host="127.0.0.1", timeout=10, rcvbuf=None,
+    def __init__(self, server, host="127.0.0.1", timeout=10, rcvbuf=None,
                  source=None):
+        port = server if isinstance(server, int) else server.port
+        tls = getattr(server, "tls", None)
         sock = socket.socket()
         if rcvbuf:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
@@ -200,6 +202,9 @@ class Client:
         if source:
             sock.bind((source, 0))
         sock.connect((host, port))
+        if tls:  # an end that was not announced is an error
+            sock = tls.wrap_socket(sock, server_hostname=host,
+                                   suppress_ragged_eofs=False)
         self.authority = f"{host}:{port}"
         self.timeout = timeout
         self.sock = sock
@@ -296,10 +301,10 @@ class Client:
         self.close()
 
 
-def exchange(port, data, dribble=False, timeout=10):
+def exchange(server, data, dribble=False, timeout=10):
     """Sends raw octets, half-closes nothing, reads until the server closes.
     (everything it said, its status lines' codes)."""
-    with Client(port, timeout=timeout) as c:
+    with Client(server, timeout=timeout) as c:
         try:
             c.send(data, dribble)
         except (BrokenPipeError, ConnectionResetError):

@@ -93,8 +93,9 @@ static const struct broken {
     /* Needed keys, unknown ones, and those to come. */
     {"{}",
      "f.json:1: listen: is missing.  The addresses for clients: "
-     "\"127.0.0.1:8080\", \"[::1]:8080\", or \":8080\" for every interface; "
-     "one or an array. Port 0 takes a free one, which the log names.\n"
+     "\"127.0.0.1:8080\", \"[::1]:8080\", or \":8080\" for every interface; or an "
+     "object where TLS is spoken there; one or an array. Port 0 takes a free one, "
+     "which the log names.\n"
      "f.json:1: routes: is missing.  What is served: the route with the most "
      "specific path is taken, in whatever order they stand.\n"},
     {"{\"listen\": \":80\", \"routes\": []}",

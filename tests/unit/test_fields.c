@@ -17,6 +17,7 @@
 
 static const struct fields_context plain = {
     .peer = {"10.1.2.3", 8},
+    .scheme = {"http", 4},
     .server = {"b:9000", 6},
 };
 
@@ -166,6 +167,19 @@ static void an_open_quote_cannot_swallow_what_is_added(void **state)
     assert_line("Forwarded: for=\"x\\\"", "");
 }
 
+static void the_scheme_is_the_clients(void **state)
+{
+    struct fields_context context = plain;
+
+    context.scheme = STR("https");
+    assert_sent("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: http\r\n\r\n",
+                &context,
+                "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.1.2.3\r\n"
+                "X-Forwarded-Host: a\r\nX-Forwarded-Proto: https\r\n"
+                "Forwarded: for=10.1.2.3;host=\"a\";proto=https\r\n"
+                "Via: 1.1 penstock\r\n\r\n");
+}
+
 static void an_address_of_version_6_is_quoted(void **state)
 {
     struct fields_context context = plain;
@@ -252,6 +266,7 @@ int main(void)
         cmocka_unit_test(an_upgrade_is_asked_for_on_this_hop),
         cmocka_unit_test(the_client_is_added_to_who_came_before),
         cmocka_unit_test(an_open_quote_cannot_swallow_what_is_added),
+        cmocka_unit_test(the_scheme_is_the_clients),
         cmocka_unit_test(an_address_of_version_6_is_quoted),
         cmocka_unit_test(max_forwards_counts_down_for_options_alone),
         cmocka_unit_test(an_answers_fields_pass_in_order),

@@ -143,7 +143,7 @@ static bool carry(struct pair *p, size_t step)
 
     if (ours.n > 0)
         BIO_write(SSL_get_rbio(p->ssl), ours.p, (int)ours.n);
-    tls_sent(p->tls);
+    tls_sent(p->tls, ours.n);
     if (!SSL_is_init_finished(p->ssl))
         SSL_do_handshake(p->ssl);
     n = BIO_read(SSL_get_wbio(p->ssl), theirs, sizeof(theirs));
