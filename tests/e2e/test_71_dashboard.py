@@ -50,6 +50,16 @@ def test_the_page_is_part_of_the_program(penstock, path):
     assert p.admin("HEAD", path).headers["Content-Length"] == str(len(got.text.encode()))
 
 
+def test_what_it_draws_with_has_its_licence(penstock):
+    p = penstock(config())
+    for name in ("uPlot.iife.min.js", "uPlot.min.css"):
+        got = p.admin("GET", f"/dashboard/{name}")
+        if got.status == 404:
+            pytest.skip("built without uPlot")
+        assert got.text.startswith("/*!") and "Permission is hereby granted" in got.text
+        assert "Copyright (c)" in got.text.split("*/")[0]
+
+
 def test_there_are_no_other_files(penstock):
     p = penstock(config())
     for path in ("/dashboard/", "/dashboard/no.js", "/dashboard/../news"):
