@@ -2,13 +2,13 @@
 // by a plainer hand where not; and the small ones that stand beside numbers.
 import { KEPT_S } from './live.js';
 import { NAMES, TRANSPORTS, bytes, count, svg } from './format.js';
+import { soon } from './slices.js';
 
 const HEIGHT = 168;
 const OCTETS = Array.from({ length: 40 }, (_, i) => 2 ** i);
-const loading = load();
-let uPlot = null;
+let uPlot = null, loading = null;
 
-// The style sheet first: without it uPlot measures wrongly.
+// When the first chart wants it, which is after the page has something to show.
 async function load() {
   const sheet = Object.assign(document.createElement('link'),
     { rel: 'stylesheet', href: '/dashboard/uPlot.min.css' });
@@ -44,18 +44,19 @@ export const faded = (name, alpha) =>
 
 // One line for each transport.  unit formats the numbers of its axis.
 export class Chart {
-  #place; #unit; #plot = null; #canvas = null; #data; #rows;
+  #place; #unit; #plot = null; #canvas = null; #data; #rows; #closed = false;
 
   constructor(place, unit = count) {
     this.#place = place;
     this.#unit = unit;
     place.classList.add('chart');
-    loading.then(() => this.#make());
+    (loading ??= load()).then(() => soon(() => this.#make()));
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(place);
   }
 
   #make() {
+    if (this.#closed) return;
     if (!uPlot) {
       this.#canvas = document.createElement('canvas');
       this.#place.append(this.#canvas);
@@ -152,6 +153,7 @@ export class Chart {
   }
 
   close() {
+    this.#closed = true;
     this.observer.disconnect();
     this.#plot?.destroy();
     this.#canvas?.remove();

@@ -3,12 +3,11 @@
 import { Chart, Spark, forgetColours } from './chart.js';
 import { NAMES, TRANSPORTS, bytes, count, digits, duration, h, ms, put } from './format.js';
 import { Live, ask } from './live.js';
-import { RaceView } from './race.js';
-import { RouteView } from './route.js';
 import { Routes } from './routes.js';
+import { soon } from './slices.js';
 
 const $ = id => document.getElementById(id);
-const ADVICE_MS = 15_000;
+const ADVICE_MS = 15_000, ADVISED_AFTER_MS = 500;
 const live = new Live();
 
 // --- light and dark ------------------------------------------------------------
@@ -56,10 +55,14 @@ for (const [name, tile] of Object.entries(TILES)) {
 for (const t of TRANSPORTS)
   $('legend').append(h('li', { class: t }, h('i'), NAMES[t], ' ', h('b')));
 
-const charts = {
-  delivered: new Chart($('chart-delivered')),
-  bytes_out: new Chart($('chart-sent'), bytes),
-};
+let charts = {};
+function makeCharts() {
+  charts = {
+    delivered: new Chart($('chart-delivered')),
+    bytes_out: new Chart($('chart-sent'), bytes),
+  };
+  showCharts();
+}
 
 function showTiles() {
   const { totals, byTransport } = live;
@@ -102,34 +105,43 @@ function whereTo() {
   return route ? { name, route } : { name: 'overview' };
 }
 
-function navigate() {
+// What is not needed at once is not loaded at once.
+const VIEWS = {
+  route: async () => (await import('./route.js')).RouteView,
+  race: async () => (await import('./race.js')).RaceView,
+};
+
+async function navigate() {
   const { name, route } = whereTo();
   if (view && view.key === route?.key && shown === name) return;
   view?.close();
   view = null;
   for (const id of ['overview', 'route', 'race']) $(id).hidden = id !== name;
   shown = name;
-  if (name === 'route') view = new RouteView($('route'), live, route);
-  if (name === 'race') view = new RaceView($('race'), live, route);
   document.title = route ? `${route.said.path} · penstock` : 'penstock';
-  if (view) {
-    scrollTo(0, 0);
-    document.querySelector(`#${name} h1`)?.focus({ preventScroll: true });
-  } else update();
+  if (name === 'overview') return update();
+  const View = await VIEWS[name]().catch(() => null); // the next document asks again
+  if (!View || view || whereTo().name !== name || whereTo().route !== route) return;
+  view = new View($(name), live, route);
+  scrollTo(0, 0);
+  document.querySelector(`#${name} h1`)?.focus({ preventScroll: true });
 }
 
-// In pieces, each in a task of its own: the browser may draw in between.
 function update() {
   if (shown === 'overview') {
-    showTiles();
-    setTimeout(showCharts);
-    setTimeout(() => {
-      routes.update();
-      countRoutes();
-    });
+    soon(showTiles);
+    soon(showRoutes);
+    soon(showCharts);
   } else {
-    setTimeout(() => view?.update());
+    soon(showView);
   }
+}
+
+function showView() { view?.update(); }
+
+function showRoutes() {
+  routes.update();
+  countRoutes();
 }
 
 function countRoutes() {
@@ -144,7 +156,7 @@ live.addEventListener('document', () => {
   const { said } = live;
   put($('about'), `${said.version} · up ${duration(said.uptime_s)} · ${
     said.workers} ${said.workers === 1 ? 'worker' : 'workers'} · ${count(said.clients)} connections`);
-  if (shown !== whereTo().name) navigate();
+  if (shown !== whereTo().name || (shown !== 'overview' && !view)) navigate();
   update();
 });
 
@@ -202,5 +214,10 @@ addEventListener('keydown', onKey);
 addEventListener('hashchange', navigate);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', applyTheme);
 applyTheme();
-live.addEventListener('document', advise, { once: true });
+// After what there is to see.
+live.addEventListener('document', () => {
+  soon(makeCharts);
+  soon(() => Object.values(VIEWS).forEach(load => load().catch(() => {})));
+  setTimeout(advise, ADVISED_AFTER_MS);
+}, { once: true });
 live.start();

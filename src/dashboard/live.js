@@ -49,22 +49,18 @@ let asking = null;
 // --- a second's worth ----------------------------------------------------------
 
 export class Ring {
-  #values; #at = 0;
-  constructor(size = KEPT_S) {
-    this.#values = new Float64Array(size).fill(NaN);
-  }
+  #values = []; #size;      // it grows: most of a page's many are never full
+  constructor(size = KEPT_S) { this.#size = size; }
   push(value) {
-    this.#values[this.#at++ % this.#values.length] = value;
+    if (this.#values.length === this.#size) this.#values.shift();
+    this.#values.push(value);
   }
-  get last() {
-    return this.#values[(this.#at + this.#values.length - 1) % this.#values.length];
-  }
+  get last() { return this.#values.at(-1) ?? NaN; }
   // Oldest first, the last n; NaN where there is none yet.
-  list(n = this.#values.length) {
-    const size = this.#values.length, out = new Array(n);
-    for (let i = 0; i < n; i++)
-      out[i] = this.#values[(this.#at + size - n + i) % size];
-    return out;
+  list(n = this.#size) {
+    const there = this.#values.slice(-n);
+    return there.length === n ? there
+      : [...new Array(n - there.length).fill(NaN), ...there];
   }
 }
 
@@ -159,6 +155,8 @@ class Route {
   }
 }
 
+const nextTask = () => new Promise(done => setTimeout(done));
+
 // --- the whole -----------------------------------------------------------------
 
 // Tells "document" when there is a new one, "state" when it comes or goes.
@@ -201,12 +199,13 @@ export class Live extends EventTarget {
   }
 
   async #read() {
+    const { signal } = this.#abort;
     const answer = await ask('/live', { cache: 'no-store',
-      headers: { Accept: 'text/event-stream' }, signal: this.#abort.signal });
+      headers: { Accept: 'text/event-stream' }, signal });
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const decoder = new TextDecoder(), reader = answer.body.getReader();
     const parser = new EventStreamParser(({ data }) => {
-      if (data !== undefined) this.#take(JSON.parse(data));
+      if (data !== undefined) this.#receive(data, signal);
     });
     try {
       for (;;) {
@@ -224,6 +223,14 @@ export class Live extends EventTarget {
   #tell(state) {
     this.state = state;
     this.dispatchEvent(new Event('state'));
+  }
+
+  // With hundreds of routes each step is long enough for a task of its own.
+  async #receive(text, signal) {
+    await nextTask();
+    const said = JSON.parse(text);
+    await nextTask();
+    if (!signal.aborted) this.#take(said);
   }
 
   #take(said) {

@@ -1,10 +1,10 @@
-// routes.js - the table of all routes.  Only rows in sight are brought up to
-// date, and new ones are made a few at a time: with hundreds of routes a page
-// that did more would stutter.
+// routes.js - the table of all routes.  A row is made in a slice of its own, and
+// its cells when it is first in sight; only those are brought up to date.  With
+// hundreds of routes a page that did more would stutter.
 import { Spark, Stack } from './chart.js';
 import { NAMES, TRANSPORTS, bytes, count, h, ms, put, rate, us } from './format.js';
+import { soon } from './slices.js';
 
-const MADE_AT_ONCE = 12;
 const SORTED_EVERY_MS = 5000;
 
 const COLUMNS = [
@@ -26,36 +26,43 @@ const COLUMNS = [
 const servedOf = said => said.proxy ? [] : said.transports ?? [];
 
 class Row {
-  inSight = false;
-  cells = {};
+  inSight = false; #full = false;
   constructor(route, open) {
     this.route = route;
-    this.age50 = h('b'); this.age99 = h('span', { class: 'faint' });
-    this.spark = new Spark(); this.flow = new Spark(); this.stack = new Stack();
-    this.sparkOf = { updates: this.spark, delivered: this.flow };
-    const cell = (id, ...children) => this.cells[id] =
-      h('span', { role: 'cell', class: `c-${id}`,
-        'data-title': COLUMNS.find(c => c.id === id).title }, ...children);
     const { said } = route;
     this.path = h('a', { class: 'path', href: `#/route/${encodeURIComponent(route.key)}`, tabindex: '-1' },
       said.host ? h('span', { class: 'faint' }, said.host) : null, said.path);
     this.from = h('span', { class: 'from' });
+    this.element = h('div', { role: 'row', class: 'r bare', tabindex: '0',
+      onclick: event => { if (!event.target.closest('a')) open(this.route); } },
+    this.#cell('path', this.path, this.from));
+    this.element.row = this;
+    this.describe();
+  }
+
+  #cell(id, ...children) {
+    return h('span', { role: 'cell', class: `c-${id}`,
+      'data-title': COLUMNS.find(c => c.id === id).title }, ...children);
+  }
+
+  // What stands beside the path.
+  #fill() {
+    this.#full = true;
+    this.age50 = h('b'); this.age99 = h('span', { class: 'faint' });
+    this.spark = new Spark(); this.flow = new Spark(); this.stack = new Stack();
     this.numbers = Object.fromEntries(
       ['updates', 'readers', 'delivered', 'bytes', 'cpu', 'gaps', 'lag'].map(n => [n, h('b')]));
     this.numbers.lag.className = 'faint';
     this.advice = h('span', { class: 'chip' });
     const n = this.numbers;
-    this.element = h('div', { role: 'row', class: 'r', tabindex: '0',
-      onclick: event => { if (!event.target.closest('a')) open(route); } },
-    cell('path', this.path, this.from),
-    cell('updates', n.updates, this.spark.element),
-    cell('readers', n.readers, this.stack.element),
-    cell('delivered', n.delivered, this.flow.element),
-    cell('age', this.age50, this.age99),
-    cell('bytes', n.bytes), cell('cpu', n.cpu),
-    cell('gaps', n.gaps, n.lag), cell('advice', this.advice));
-    this.element.row = this;
-    this.describe();
+    this.element.append(
+      this.#cell('updates', n.updates, this.spark.element),
+      this.#cell('readers', n.readers, this.stack.element),
+      this.#cell('delivered', n.delivered, this.flow.element),
+      this.#cell('age', this.age50, this.age99),
+      this.#cell('bytes', n.bytes), this.#cell('cpu', n.cpu),
+      this.#cell('gaps', n.gaps, n.lag), this.#cell('advice', this.advice));
+    this.element.classList.remove('bare');
   }
 
   get text() { return `${this.route.key} ${this.from.textContent}`.toLowerCase(); }
@@ -67,9 +74,10 @@ class Row {
         servedOf(said).map(t => NAMES[t]).join(', ')}`);
   }
 
-  update() {
-    const { route, numbers: n } = this, { said } = route;
+  update = () => {
     if (!this.inSight) return;
+    if (!this.#full) this.#fill();
+    const { route, numbers: n } = this, { said } = route;
     this.describe();
     const per_s = said.updates?.per_s?.minute;
     put(n.updates, said.proxy ? '' : said.updates?.messages ? rate(per_s) : 'none yet');
@@ -92,7 +100,7 @@ class Row {
     this.stack.set(Object.fromEntries(
       TRANSPORTS.map(t => [t, route.parts[t]?.readers ?? 0])));
     this.#advise();
-  }
+  };
 
   #advise() {
     const { advice, said } = this.route, { verdict } = advice ?? {};
@@ -109,8 +117,8 @@ class Row {
 }
 
 export class Routes {
-  #rows = new Map(); #body; #heads; #sort = 'path'; #down = false; #sorted = 0;
-  #making = 0; #filter = ''; #live; #sight;
+  #rows = new Map(); #body; #heads; #sort = 'path'; #down = false; #arranged = 0;
+  #missing = []; #filter = ''; #live; #sight;
 
   constructor(place, live, open) {
     this.#live = live;
@@ -123,37 +131,37 @@ export class Routes {
     this.#sight = new IntersectionObserver(seen => {
       for (const { target, isIntersecting } of seen) {
         target.row.inSight = isIntersecting;
-        if (isIntersecting) target.row.update();
+        if (isIntersecting) soon(target.row.update);
       }
-    }, { rootMargin: '120px' });
+    }, { rootMargin: '400px' });
     this.#body.addEventListener('keydown', event => this.#key(event));
     this.#markSort();
   }
 
   update() {
-    const missing = this.#live.order.filter(r => !this.#rows.has(r.key));
-    if (missing.length > 0 && !this.#making)
-      this.#making = requestAnimationFrame(() => this.#make(missing));
-    if (this.#rows.size > this.#live.order.length) this.#drop();
+    this.#missing = this.#sorted(
+      this.#live.order.filter(r => !this.#rows.has(r.key)), r => r);
+    if (this.#missing.length > 0) soon(this.#make);
+    if (this.#rows.size + this.#missing.length > this.#live.order.length) this.#drop();
     for (const row of this.#rows.values()) {
       row.route = this.#live.routes.get(row.route.key) ?? row.route;
       row.update();
     }
-    if (performance.now() - this.#sorted > SORTED_EVERY_MS) this.#arrange();
+    if (performance.now() - this.#arranged > SORTED_EVERY_MS) this.#arrange();
   }
 
-  #make(missing) {
-    for (const route of missing.splice(0, MADE_AT_ONCE)) {
-      const row = new Row(route, this.open);
-      this.#rows.set(route.key, row);
-      this.#body.append(row.element);
-      this.#sight.observe(row.element);
-      this.#show(row);
-    }
-    this.#making = missing.length > 0
-      ? requestAnimationFrame(() => this.#make(missing)) : 0;
-    if (!this.#making) this.#arrange();
-  }
+  // One, and the rest later.
+  #make = () => {
+    const route = this.#missing.shift();
+    if (!route) return;
+    const row = new Row(route, this.open);
+    this.#rows.set(route.key, row);
+    this.#body.append(row.element);
+    this.#sight.observe(row.element);
+    this.#show(row);
+    if (this.#missing.length > 0) soon(this.#make);
+    else this.#arrange();
+  };
 
   #drop() {
     const there = new Set(this.#live.order.map(r => r.key));
@@ -179,16 +187,21 @@ export class Routes {
       c.id !== this.#sort ? 'none' : this.#down ? 'descending' : 'ascending'));
   }
 
-  // Rows stay where they are while somebody points at them.
-  #arrange() {
+  // list in the order that is chosen, by the route that of() has of each.
+  #sorted(list, of) {
     const key = COLUMNS.find(c => c.id === this.#sort).key;
     const sign = this.#down ? -1 : 1;
-    this.#sorted = performance.now();
+    const keyed = list.map(item => [key(of(item)), item]);
+    keyed.sort(([a], [b]) => sign * (a < b ? -1 : a > b ? 1 : 0));
+    return keyed.map(([, item]) => item);
+  }
+
+  // Rows stay where they are while somebody points at them.
+  #arrange() {
+    this.#arranged = performance.now();
     if (this.#body.matches(':hover, :focus-within') && this.#sort !== 'path') return;
-    const rows = [...this.#rows.values()].map(row => [key(row.route), row]);
-    rows.sort(([a], [b]) => sign * (a < b ? -1 : a > b ? 1 : 0));
     let after = null;
-    for (const [, row] of rows) {
+    for (const row of this.#sorted([...this.#rows.values()], r => r.route)) {
       const next = after ? after.nextSibling : this.#body.firstChild;
       if (next !== row.element) this.#body.insertBefore(row.element, next);
       after = row.element;

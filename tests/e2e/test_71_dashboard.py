@@ -14,7 +14,7 @@ from programs import Script
 ALL = ["poll", "longpoll", "sse", "websocket"]
 each = pytest.mark.parametrize("transport", TRANSPORTS)
 FILES = ["/", "/dashboard/dashboard.js", "/dashboard/dashboard.css",
-         "/dashboard/penstock.js", "/dashboard/mark.svg"]
+         "/dashboard/slices.js", "/dashboard/penstock.js", "/dashboard/mark.svg"]
 
 
 def config(**keys):
@@ -123,6 +123,22 @@ def test_it_shows_the_routes_and_one_of_them(penstock):
     assert "/quotes/{symbol}" in seen["focused"]
     assert seen["title"] == "/quotes/{symbol}"
     assert seen["cells"][:3] == ["SSE", "1", "1"], seen
+
+
+@page
+def test_many_routes_have_rows_and_those_in_sight_have_cells(penstock):
+    p = penstock({"routes": [{"path": f"/news/{n:03}", "source": "publish"}
+                             for n in range(200)]})
+    seen = drive(p, "many", routes=200)
+    assert seen["paths"] == [f"/news/{n:03}" for n in range(200)]
+    assert seen["first"] < seen["then"] < 120, "not all, until they are looked at"
+
+
+@page
+def test_it_draws_without_uplot_too(penstock):
+    seen = drive(penstock(config()), "plain", path="/news")
+    assert seen["uplot"] == 0
+    assert seen["widths"][0] == seen["widths"][1] > 400
 
 
 @page

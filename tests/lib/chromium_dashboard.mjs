@@ -6,7 +6,7 @@ import { options, say } from './node_modules.mjs';
 
 const browser = await chromium.launch(how);
 
-async function open(hash = '', look = {}) {
+async function open(hash = '', look = {}, before = () => {}) {
   const context = await browser.newContext(
     { colorScheme: 'light', viewport: { width: 1280, height: 900 }, ...look });
   const page = await context.newPage();
@@ -16,6 +16,7 @@ async function open(hash = '', look = {}) {
     say({ is: 'pageerror', message: m.text() }));
   page.on('request', r => new URL(r.url()).host !== new URL(options.url).host &&
     !r.url().startsWith('data:') && say({ is: 'elsewhere', url: r.url() }));
+  await before(page);
   await page.goto(options.url + hash);
   return page;
 }
@@ -28,33 +29,78 @@ async function shoot(page, name) {
 const dark = { colorScheme: 'dark' };
 const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2,
   isMobile: true, hasTouch: true };
+const OPENINGS = 5;
 const keyOf = path => encodeURIComponent(` ${path}`);
 
 // --- what there is to see ----------------------------------------------------------
 
-// The tasks of the page's main thread that took the longest, in ms.
-function longest(events) {
-  const names = events.filter(e => e.name === 'thread_name' && e.args.name === 'CrRendererMain');
-  const mine = new Set(names.map(e => `${e.pid} ${e.tid}`));
-  const tasks = events.filter(e => e.name === 'RunTask' && e.ph === 'X' &&
-    mine.has(`${e.pid} ${e.tid}`)).map(e => e.dur / 1000).sort((a, b) => b - a);
-  return { tasks: tasks.length, longest_ms: tasks.slice(0, 5),
-    over_50_ms: tasks.filter(t => t > 50).length,
-    busy_percent: 0.1 * tasks.reduce((a, b) => a + b, 0) };
+// The tasks of the page's main thread, the longest first.  The browser has pages
+// of its own, in other processes.
+function tasksOf(events) {
+  const of = e => `${e.pid} ${e.tid}`;
+  const ours = new Set(events.filter(e =>
+    e.args?.data?.url?.startsWith?.(`${options.url}dashboard/`)).map(e => e.pid));
+  const mine = new Set(events.filter(e => e.name === 'thread_name' &&
+    e.args.name === 'CrRendererMain' && ours.has(e.pid)).map(of));
+  const here = events.filter(e => e.ph === 'X' && mine.has(of(e)));
+  const tasks = here.filter(e => e.name === 'RunTask').sort((a, b) => b.dur - a.dur);
+  return { here, tasks };
 }
 
+// What a task spent its time on, each without what it called.
+function partsOf(task, here) {
+  const inside = here.filter(e => e !== task && e.tid === task.tid && e.pid === task.pid &&
+    e.ts >= task.ts && e.ts + e.dur <= task.ts + task.dur)
+    .sort((a, b) => a.ts - b.ts || b.dur - a.dur);
+  const own = new Map(), open = [];
+  for (const e of inside) {
+    while (open.length && open.at(-1).ts + open.at(-1).dur <= e.ts) open.pop();
+    own.set(e, e.dur);
+    if (open.length) own.set(open.at(-1), own.get(open.at(-1)) - e.dur);
+    open.push(e);
+  }
+  const byName = {};
+  for (const [e, us] of own) {
+    const from = e.args?.data?.functionName || e.args?.data?.url || '';
+    const name = `${e.name} ${from.split('/').pop()}`.trim();
+    byName[name] = (byName[name] ?? 0) + us / 1000;
+  }
+  return Object.entries(byName).sort(([, a], [, b]) => b - a).slice(0, 5)
+    .map(([name, ms]) => `${name} ${ms.toFixed(1)}`).join('; ');
+}
+
+// One CSV-like line of figures for what work() does.
 async function trace(page, name, work) {
   await browser.startTracing(page, { categories: ['toplevel', '__metadata',
-    'disabled-by-default-devtools.timeline', 'devtools.timeline'] });
+    'disabled-by-default-devtools.timeline', 'devtools.timeline', 'v8'] });
   const began = Date.now();
   await work();
   const { traceEvents } = JSON.parse(await browser.stopTracing());
-  const seen = longest(traceEvents);
-  const took_s = (Date.now() - began) / 1000;
-  say({ [`${name}_tasks`]: seen.tasks,
-    [`${name}_longest_task_ms`]: seen.longest_ms.map(t => t.toFixed(1)).join(' '),
-    [`${name}_tasks_over_50_ms`]: seen.over_50_ms,
-    [`${name}_main_thread_busy_percent`]: (seen.busy_percent / took_s).toFixed(1) });
+  const { here, tasks } = tasksOf(traceEvents);
+  const took_ms = Date.now() - began, ms = t => t.dur / 1000;
+  say({ [`${name}_tasks`]: tasks.length,
+    [`${name}_longest_task_ms`]: tasks.slice(0, 5).map(t => ms(t).toFixed(1)).join(' '),
+    [`${name}_longest_task_cpu_ms`]:
+      tasks.slice(0, 5).map(t => (t.tdur / 1000).toFixed(1)).join(' '),
+    [`${name}_longest_task_is`]: tasks.length ? partsOf(tasks[0], here) : '',
+    [`${name}_tasks_over_50_ms`]: tasks.filter(t => ms(t) > 50).length,
+    [`${name}_main_thread_busy_percent`]:
+      (100 * tasks.reduce((sum, t) => sum + ms(t), 0) / took_ms).toFixed(1) });
+}
+
+// A page that has just been opened, in a context of its own: nothing is cached.
+async function opening() {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+  const page = await context.newPage();
+  page.on('pageerror', e => { throw e; });
+  await page.goto('about:blank');
+  await page.waitForTimeout(1500); // the browser has pages of its own to open
+  await trace(page, 'opening', async () => {
+    await page.goto(options.url);
+    await page.waitForTimeout(4000); // to ask it meanwhile would be work of its own
+  });
+  await until(page, '#count', s => s !== '');
+  return context;
 }
 
 const modes = {
@@ -82,6 +128,40 @@ const modes = {
     const cells = await page.locator('#route tbody tr.sse').allInnerTexts();
     await shoot(page, 'test-route');
     say({ is: 'seen', chart, uplot, focused, title, cells: cells[0].split('\t') });
+  },
+
+  // Many routes: each has its row, and those in sight have all their cells.
+  async many() {
+    const page = await open();
+    const rows = page.locator('.body .r'), full = page.locator('.body .r:not(.bare)');
+    await until(page, '#state', s => s === 'live');
+    await page.waitForFunction(n => document.querySelectorAll('.body .r').length === n,
+      options.routes);
+    await rows.first().locator('.c-readers').waitFor();
+    const first = await full.count();
+    await rows.last().scrollIntoViewIfNeeded();
+    await rows.last().locator('.c-readers').waitFor();
+    const paths = await page.locator('.body .path').allTextContents();
+    await page.fill('#filter', `/${options.routes - 1}`);
+    await until(page, '#count', s => s === `1 of ${options.routes}`);
+    say({ is: 'seen', first, then: await full.count(), paths });
+  },
+
+  // A program that was built without uPlot has no such files.
+  async plain() {
+    const page = await open('', {}, p => p.route(/uPlot/, r => r.fulfill({ status: 404 })));
+    await until(page, '#state', s => s === 'live');
+    const drawn = await page.waitForFunction(() => {
+      const c = document.querySelector('#chart-delivered > canvas');
+      const of = c?.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+      return of?.some(v => v > 0) && [c.clientWidth, c.parentElement.clientWidth];
+    });
+    await page.click('#theme');
+    await page.click(`text=${options.path}`);
+    await page.locator('#route figure canvas').nth(1).waitFor();
+    await shoot(page, 'test-plain');
+    say({ is: 'seen', widths: await drawn.jsonValue(),
+      uplot: await page.locator('.uplot').count() });
   },
 
   // Light, dark, and what is remembered.
@@ -171,15 +251,8 @@ const modes = {
 
   // A page that opens, is looked at, scrolled, sorted and filtered.
   async trace() {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-    const page = await context.newPage();
-    page.on('pageerror', e => { throw e; });
-    await page.goto('about:blank');
-    await trace(page, 'opening', async () => {
-      await page.goto(options.url);
-      await until(page, '.tile b', s => s !== '–');
-      await page.waitForTimeout(3000);
-    });
+    for (let n = 1; n < OPENINGS; n++) await (await opening()).close();
+    const context = await opening(), page = context.pages()[0];
     await trace(page, 'watching', () => page.waitForTimeout(options.seconds * 500));
     await trace(page, 'using', async () => {
       for (let i = 0; i < 20; i++) {
