@@ -201,7 +201,7 @@ def connected(lab, way, count, age_s, seconds):
 
 def run(lab):
     found = limits(lab)
-    ages = lab.pick([2], [2, 10], [2])
+    ages = lab.pick([2], [2, 5], [2])
     count = load.connections(lab.pick(2000, 18000, 10))
     seen = {}
     for way in NAMES:
