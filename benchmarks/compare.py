@@ -14,7 +14,6 @@ with minimum and maximum; without a TABLE all are made, in about ten minutes."""
 import argparse
 import json
 import os
-import platform
 import resource
 import shutil
 import socket
@@ -23,6 +22,8 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+from lib import machine
 
 RIG = Path(os.environ.get("RIG", "."))
 PENSTOCK = os.environ.get("PENSTOCK", "./penstock")
@@ -54,14 +55,7 @@ class Server:
         self.process.wait()
 
     def cpu_s(self):
-        """Processor time so far, with children, to the nanosecond."""
-        total, pids = 0, [self.pid]
-        while pids:
-            tasks = Path(f"/proc/{pids.pop()}/task")
-            for task in tasks.iterdir():
-                total += int((task / "schedstat").read_text().split()[0])
-                pids += (task / "children").read_text().split()
-        return total / 1e9
+        return machine.cpu_s(self.pid)
 
 
 def filled(name, folder, **values):
@@ -343,16 +337,6 @@ TABLES = [single, burst, longpoll, channels, latency, quiet, idle, handshake,
           crowd, proxy, meters]
 
 
-def machine():
-    model = next(l.split(":")[1].strip() for l in open("/proc/cpuinfo")
-                 if l.startswith("model name"))
-    commit = subprocess.run(["git", "-C", Path(__file__).parent, "describe",
-                             "--always", "--dirty"], stdout=subprocess.PIPE)
-    return (f"{model}, {os.cpu_count()} CPUs, {platform.system()} "
-            f"{platform.release()}, commit {commit.stdout.decode().strip()}, "
-            f"load {os.getloadavg()[0]:.1f}")
-
-
 def main():
     names = {t.__name__: t for t in TABLES}
     args = argparse.ArgumentParser(
@@ -365,7 +349,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if not shutil.which("nginx"):
         del PUBSUB["Nchan"]
-    print(machine())
+    print("\n".join(f"- {k}: {v}" for k, v in machine.facts(PENSTOCK).items()))
     for name in args.tables or names:
         names[name](args.runs)
 

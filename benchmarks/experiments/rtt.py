@@ -5,9 +5,9 @@ import random
 
 from delay_proxy import Link
 from lib import plot
-from lib.numbers import Spread, mean, percentile
+from lib.numbers import mean, percentile
 from lib.payload import Payloads
-from lib.readers import BARE, KINDS, PollReader, Publisher, until
+from lib.readers import BARE, KINDS, Publisher, until
 
 TITLE = "Distance: what a round trip does"
 QUESTION = ("How old are messages when a client far away has them, by each "
