@@ -1,9 +1,11 @@
 """penstock bench: what it counts, and that it tells when something is lost,
 doubled, out of order or changed, at any server."""
 
+import collections
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 
@@ -224,6 +226,26 @@ def test_a_stall_counts_for_all_who_wait_behind_it(hub):
     assert r["deliveries"]["age_ms"]["p50"] > 200
     assert r["published"]["answer_ms"]["p50"] > 200
     assert r["published"]["due"] == 80
+
+
+def test_connections_come_from_several_addresses():
+    """A pair of addresses has no more than some 28,000 ports."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = subprocess.Popen(
+            command("--connections", 7, "--addresses", 3, "--connect-timeout",
+                    "30s", f"http://127.0.0.1:{listener.getsockname()[1]}/"),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=environment())
+        try:
+            listener.settimeout(30)
+            taken = [listener.accept() for _ in range(7)]
+        finally:
+            process.kill()
+            process.wait()
+        for conn, _ in taken:
+            conn.close()
+    assert collections.Counter(peer[0] for _, peer in taken) == {
+        "127.0.0.1": 3, "127.0.0.2": 2, "127.0.0.3": 2}
 
 
 # --- what cannot be had ------------------------------------------------------------
