@@ -13,16 +13,18 @@
 /* No client asks again sooner, however short the way is. */
 #define POLL_MIN_S 0.01
 
-/* doc/measurements.md, "What the model reckons with". */
+/* As benchmarks/lib/prices.py measured them on machine A of
+ * doc/measurements.md. */
 const struct model_costs model_costs_usual = {
-    .delivery_us = {9, 7, 3.7, 3.7},
-    .empty_us = {8, 6, 0, 0},
-    .cold = {0.4, 0.2, 0.6, 0.6},
-    .message_us = 0.2,
+    .delivery_us = {4.2, 7, 4.1, 4.1},
+    .empty_us = {3.7, 5.7, 0, 0},
+    .cold = {0, 0.46, 1, 0.9},
+    .lonely_us = {28, 10, 0},
+    .message_us = 0.08,
     .merge_us = 0.15,
-    .kib_us = 0.3,
-    .send_us = {12, 12, 12, 6},
-    .connect_us = 18,
+    .kib_us = 0.11,
+    .send_us = {29, 29, 29, 16},
+    .connect_us = 22,
     .memory_bytes = {300, 304, 385, 390},
     .socket_bytes = 3800,
 };
@@ -48,6 +50,7 @@ void model_workload_init(struct workload *w)
         .history = 1000,
         .messages = 10000,
         .workers = 1,
+        .lapse = 1,
     };
 }
 
@@ -134,12 +137,28 @@ static double heat_of(double readers)
 }
 
 /* How many times the costs of what a connection does so often a second. */
-static double cold_of(double slope, double rate)
+static double cold_of(const struct reckoning *r, double rate)
 {
+    double slope = r->costs->cold[r->part];
+
+    rate *= r->w->lapse;
     if (rate >= COLD_RATE)
         return 1;
     return rate <= 0 ? COLD_MAX
                      : fmin(COLD_MAX, 1 + slope * log10(COLD_RATE / rate));
+}
+
+/* What each of so many polls of a reader a second takes more: a processor that
+ * had nothing to do for a while has to come back to it.  On a straight line over
+ * logarithms between what is known. */
+static double lonely_of(const struct reckoning *r, double rate)
+{
+    const double *known = r->costs->lonely_us;
+    double all = rate * r->w->readers / r->w->workers * r->w->lapse;
+    double at = all <= 100 ? 0 : fmin(log10(all / 100), 2);
+    int i = at >= 1;
+
+    return known[i] + (at - i) * (known[i + 1] - known[i]);
 }
 
 static int begin(struct reckoning *r, unsigned part, const struct workload *w,
@@ -177,7 +196,7 @@ static void end(struct price *p, const struct reckoning *r)
     p->served_out += w->sends * r->o.send_out + r->o.setup_out / w->stay_s;
     p->requests += r->part == TALLY_WEBSOCKET ? 0 : w->sends;
     p->cpu_us += w->sends * c->send_us[r->part] *
-                     cold_of(c->cold[TALLY_WEBSOCKET], w->sends) +
+                     cold_of(r, w->sends) +
                  c->connect_us / w->stay_s;
     p->cpu_us *= r->heat;
     p->utilization = p->cpu_us * 1e-6 * w->readers / w->workers;
@@ -255,7 +274,7 @@ static void price_follower(struct price *p, const struct reckoning *r)
     p->age_mean_ms += 1000 * (w->rtt_s + r->fan_s) / 2;
     p->age_p99_ms += 1000 * (w->rtt_s / 2 + r->fan_s);
     p->cpu_us = (writes + beats) * c->delivery_us[r->part] *
-                    cold_of(c->cold[r->part], writes + beats) +
+                    cold_of(r, writes + beats) +
                 fmax(0, p->delivered - writes) * c->message_us +
                 p->merged * c->merge_us +
                 p->delivered * w->size_bytes / 1024 * c->kib_us;
@@ -314,7 +333,7 @@ static void price_longpoll(struct price *p, const struct reckoning *r)
     p->age_p99_ms = 1000 * (p99_of(late, gap) + w->rtt_s / 2 + r->fan_s);
     p->cpu_us = (full * c->delivery_us[r->part] +
                  p->empty * c->empty_us[r->part]) *
-                    cold_of(c->cold[r->part], p->requests) +
+                    cold_of(r, p->requests) +
                 fmax(0, w->rate - full) * c->message_us +
                 w->rate * w->size_bytes / 1024 * c->kib_us;
     p->memory_bytes = c->memory_bytes[r->part] + c->socket_bytes;
@@ -398,7 +417,8 @@ static void price_poll(struct price *p, const struct reckoning *r,
     p->age_p99_ms = 1000 * (p99_of_sum(interval, p->cache_s) + w->rtt_s / 2);
     p->cpu_us = asked * (some * c->delivery_us[r->part] +
                          (1 - some) * c->empty_us[r->part]) *
-                    cold_of(c->cold[r->part], asked) +
+                    cold_of(r, asked) +
+                asked * lonely_of(r, asked) +
                 asked * some * w->size_bytes / 1024 * c->kib_us;
     if (!w->newest)
         p->cpu_us += fmax(0, w->rate - some * asked) * c->message_us;

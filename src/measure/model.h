@@ -49,6 +49,8 @@ struct workload {
     double history;      /* messages kept */
     double messages;     /* that a channel has had: ids tell it */
     double workers;      /* cores */
+    double lapse;        /* the machine is as busy as if all came so many times
+                          * as fast: others use it, too */
 };
 
 /* What one of each takes of a processor, in us, with up to 1000 readers and a
@@ -60,6 +62,8 @@ struct model_costs {
     double cold[MODEL_TRANSPORTS]; /* what of these a tenth as many cost more
                                     * each, in parts of 1: what has been quiet
                                     * is in no cache */
+    double lonely_us[3]; /* what a poll takes more, as it comes by itself, where
+                          * 100, 1000 and 10000 of them come to a core a second */
     double message_us; /* each further message in the same write or answer */
     double merge_us;   /* each that a follower is not sent */
     double kib_us;     /* each KiB of data */

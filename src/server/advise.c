@@ -12,6 +12,7 @@
 #include "base/amount.h"
 #include "measure/advice.h"
 #include "server/ask.h"
+#include "server/costs.h"
 
 #define EXIT_USAGE 2
 #define TOKEN_MAX 4096
@@ -46,10 +47,13 @@ static const char usage[] =
     "  --stay TIME        how long a client reads: 1h\n"
     "  --request SIZE     of a client's request head: 450B\n"
     "  --messages N       that a channel has had: its ids' length\n"
-    "  --cores N          1\n";
+    "  --cores N          1\n"
+    "  --lapse N          the machine is as busy as if all came N times as fast\n"
+    "  --costs FILE       what things cost this machine: see penstock(1)\n";
 
 struct wishes {
     struct workload workload;
+    struct model_costs costs;
     bool json, stated, rated, raw_stated;
     const char *url;
     char token[TOKEN_MAX];
@@ -85,7 +89,8 @@ enum option_name {
     OPTION_CHANNELS, OPTION_AGE, OPTION_LATEST, OPTION_TWO_WAY, OPTION_SEND,
     OPTION_CACHEABLE, OPTION_COMPRESS, OPTION_RAW, OPTION_POLL, OPTION_WAIT,
     OPTION_HEARTBEAT, OPTION_BATCH, OPTION_MAX_RATE, OPTION_RTT, OPTION_STAY,
-    OPTION_REQUEST, OPTION_MESSAGES, OPTION_CORES,
+    OPTION_REQUEST, OPTION_MESSAGES, OPTION_CORES, OPTION_LAPSE,
+    OPTION_COSTS,
 };
 
 static const struct option options[] = {
@@ -116,6 +121,8 @@ static const struct option options[] = {
     {"request", required_argument, NULL, OPTION_REQUEST},
     {"messages", required_argument, NULL, OPTION_MESSAGES},
     {"cores", required_argument, NULL, OPTION_CORES},
+    {"lapse", required_argument, NULL, OPTION_LAPSE},
+    {"costs", required_argument, NULL, OPTION_COSTS},
     {NULL, 0, NULL, 0},
 };
 
@@ -181,6 +188,10 @@ static bool set_value(struct wishes *o, int c, const char *text)
         return parse_number(text, &w->messages, 0, 1e18);
     case OPTION_CORES:
         return parse_number(text, &w->workers, 1, 1e6);
+    case OPTION_LAPSE:
+        return parse_number(text, &w->lapse, 1, 1e6);
+    case OPTION_COSTS:
+        return costs_read(&o->costs, text);
     case OPTION_TOKEN_FILE:
         return read_token(text, o->token);
     default:
@@ -437,7 +448,7 @@ static int make(const struct wishes *o, struct buffer *out)
     int rc;
 
     rc = advice_make(&a, &w, &stated, (1u << MODEL_TRANSPORTS) - 1,
-                     &model_costs_usual, &advice_scales_usual);
+                     &o->costs, &advice_scales_usual);
     if (rc == 0) {
         buffer_append_byte(out, '{');
         advice_write_json(&a, out);
@@ -457,6 +468,7 @@ int advise_main(int argc, char **argv)
     int rc;
 
     model_workload_init(&o.workload);
+    o.costs = model_costs_usual;
     rc = parse(&o, argc, argv);
     if (rc > 0)
         return rc - 1;
