@@ -51,7 +51,11 @@ class Cell:
         await self.pub.run(self.publish_s, seconds)
         self.cpu_s = machine.cpu_s(self.p.pid) - cpu
         self.seconds = seconds
+        cut = sum(r.lost for r in self.readers)
         self.close()
+        if cut:
+            raise RuntimeError(f"{cut} of {CLIENTS} were cut, polling every "
+                               f"{self.poll_s} s")
 
     def result(self):
         trips, missed, of, octets = [], 0, 0, 0
@@ -88,7 +92,7 @@ def run(lab):
     poll = lab.pick([0.2, 1, 5], [0.2, 1, 3, 10, 20], [0.05, 0.2])
     with contextlib.ExitStack() as stack:
         cells = [Cell(stack.enter_context(lab.penstock(
-            limits={"idle_timeout": "1h"})), a, b) for a in publish
+            limits={"idle_timeout": "1h", "head_timeout": "1h"})), a, b) for a in publish
                  for b in [*poll, None]]
         lab.step(f"{len(cells)} pairs at once")
         asyncio.run(measure(cells, lab.pick(13, 60, 0.6)))
