@@ -42,8 +42,8 @@ HEARTBEAT_S, WAIT_S, PAYLOAD = 15, 30, 300
 
 def readers_of(p, kind, count):
     if kind == "poll1":
-        return [PollReader(p.port, "/n/a", BROWSER, every=1.0)
-                for _ in range(count)]
+        return [PollReader(p.port, "/n/a", BROWSER, every=1.0,
+                           phase=(i + 0.5) / count) for i in range(count)]
     path = "/m/a" if kind == "merged" else "/n/a"
     cls = SseReader if kind == "merged" else KINDS.get(kind)
     return [cls(p.port, path, BROWSER) for _ in range(count)]
