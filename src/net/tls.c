@@ -14,6 +14,9 @@
 
 #define WHY_MAX    200
 #define RECORD_MAX 16384 /* RFC 8446 5.1 */
+/* Who has followed a stream for hours, and comes back in a crowd, is to have a
+ * short handshake. */
+#define TICKET_S   86400
 #define ID_OCTETS  32    /* SHA-256 */
 /* Servers give about two with each connection; what is used at the same time is
  * not many more. */
@@ -264,7 +267,9 @@ static void set_up_listening(SSL_CTX *ssl)
 {
     static const unsigned char name[] = "penstock";
 
+    SSL_CTX_set_mode(ssl, SSL_MODE_NO_AUTO_CHAIN); /* the file has it */
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_timeout(ssl, TICKET_S);
     SSL_CTX_set_session_id_context(ssl, name, sizeof(name) - 1);
     SSL_CTX_set_alpn_select_cb(ssl, choose_protocol, NULL);
 }

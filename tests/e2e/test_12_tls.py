@@ -12,6 +12,7 @@ import threading
 
 import pytest
 
+import load
 import penstock as penstock_module
 import raw
 from certificates import client_context, own_certificate
@@ -507,19 +508,20 @@ def test_bodies_pass_whole_both_ways(penstock, backend):
 
 def test_slow_readers_get_large_messages_whole(penstock):
     p = penstock(news(history={"messages": 100, "bytes": "64MiB"}))
-    texts = [str(n) * 900_000 for n in range(8)]
-    readers = [SseClient(p, "/news").connect() for _ in range(8)]
+    texts = [str(n) * 900_000 for n in range(4)]
+    readers = [SseClient(p, "/news").connect() for _ in range(3)]
+    others = [SseClient(p, "/news").connect() for _ in range(20)]
     before = p.rss()
     for text in texts:
         p.publish("news", text)
     held = p.rss() - before
-    assert [m[2] for m in readers[0].read(8, timeout=30)] == texts
-    for r in readers[1:]:
-        assert [m[2] for m in r.read(8, timeout=30)] == texts
+    for r in readers:
+        assert [m[2] for m in r.read(4, timeout=30)] == texts
         r.close()
-    # The history, in its forms; not the messages of each.
-    assert held < 40 << 20
-    readers[0].close()
+    # The history, in its forms; not the 3.4 MiB of each.
+    assert load.sanitizer() or held < 40 << 20
+    for r in others:
+        r.close()
 
 
 def test_octets_are_counted_as_they_are_on_the_wire(penstock, certificate):

@@ -292,6 +292,148 @@ static void nothing_is_said_before_the_handshake(void **state)
     pair_fini(&p);
 }
 
+/* ---- a client that comes to us --------------------------------------------------- */
+
+/* Their end is a client's; protocols is what it offers, as ALPN has it. */
+static void guest_open(struct pair *p, const char *protocols)
+{
+    const struct tls_settings settings = {.listens = true,
+                                          .cert = buffer_str(&cert_pem),
+                                          .key = buffer_str(&key_pem)};
+    enum tls_setting which;
+    const char *why;
+
+    *p = (struct pair){0};
+    assert_int_equal(tls_context_new(&p->context, &settings, &which, &why), 0);
+    p->theirs = SSL_CTX_new(TLS_client_method());
+    p->ssl = SSL_new(p->theirs);
+    SSL_set_connect_state(p->ssl);
+    SSL_set_alpn_protos(p->ssl, (const unsigned char *)protocols,
+                        (unsigned)strlen(protocols));
+    SSL_set_bio(p->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    p->tls = tls_accept(p->context);
+    assert_non_null(p->tls);
+}
+
+/* Until both have said all; their end stops where an alert comes. */
+static void assert_welcome(const char *protocols, const char *chosen,
+                           size_t step)
+{
+    const unsigned char *got;
+    unsigned got_len;
+    struct pair p;
+
+    guest_open(&p, protocols);
+    assert_int_equal(tls_read(p.tls, NULL, 0), 0);
+    settle(&p, step);
+    assert_int_equal(tls_state(p.tls), TLS_OPEN);
+    SSL_get0_alpn_selected(p.ssl, &got, &got_len);
+    assert_true(str_eq((struct str){(const char *)got, got_len},
+                       str_of(chosen)));
+    SSL_write(p.ssl, "good day", 8);
+    settle(&p, step);
+    assert_true(str_eq(buffer_str(&p.got), STR("good day")));
+    assert_false(tls_holds(p.tls));
+    pair_fini(&p);
+}
+
+static void a_guest_is_welcome_however_it_is_cut(void **state)
+{
+    for (size_t step = 1; step < 1000; step = step * 3 + 1)
+        assert_welcome("\x02h2\x08http/1.1", "http/1.1", step);
+    assert_welcome("", "", 65536);
+}
+
+static void a_guest_who_speaks_another_protocol_is_told(void **state)
+{
+    struct str alert = STR("\x15\x03\x03\0\2\2\x78"); /* RFC 7301 3.2: 120 */
+    char hello[1000];
+    struct pair p;
+    int n;
+
+    guest_open(&p, "\x02h2");
+    SSL_do_handshake(p.ssl);
+    n = BIO_read(SSL_get_wbio(p.ssl), hello, sizeof(hello));
+    assert_int_equal(tls_feed(p.tls, hello, (size_t)n), 0);
+    assert_int_equal(tls_read(p.tls, NULL, 0), 0);
+    assert_int_equal(tls_state(p.tls), TLS_FAILED);
+    assert_string_equal(tls_why(p.tls), "TLS failed: no application protocol");
+    assert_true(str_eq(tls_output(p.tls), alert));
+    pair_fini(&p);
+}
+
+static void assert_stranger(const char *said, enum tls_state state)
+{
+    struct pair p;
+
+    guest_open(&p, "");
+    assert_int_equal(tls_feed(p.tls, said, strlen(said)), 0);
+    assert_int_equal(tls_read(p.tls, NULL, 0), 0);
+    assert_int_equal(tls_state(p.tls), state);
+    pair_fini(&p);
+}
+
+static void requests_without_tls_are_known(void **state)
+{
+    assert_stranger("GET / HTTP/1.1\r\n\r\n", TLS_PLAIN);
+    assert_stranger("PROPFIND / HTTP/1.1\r\n\r\n", TLS_PLAIN);
+    assert_stranger("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", TLS_PLAIN);
+    assert_stranger("\r\n\r\n\r\n", TLS_FAILED);
+    assert_stranger("x", TLS_HANDSHAKE); /* may yet become nothing */
+}
+
+static void what_is_sent_in_part_goes_on_where_it_was(void **state)
+{
+    static char much[100000], heard[sizeof(much)];
+    const struct iovec words[] = {{much, 20000}, {much + 20000, 80000}};
+    size_t said = 0;
+    struct pair p;
+    int n = 0;
+
+    for (size_t i = 0; i < sizeof(much); i++)
+        much[i] = (char)(i * 31 % 251);
+    guest_open(&p, "");
+    settle(&p, 65536);
+    while (said < sizeof(much)) {
+        ssize_t rc = tls_write_record(p.tls, words, 2, said);
+        struct str out = tls_output(p.tls);
+
+        assert_true(rc > 0 && rc <= 16384);
+        said += (size_t)rc;
+        BIO_write(SSL_get_rbio(p.ssl), out.p, 5000); /* the rest later */
+        tls_sent(p.tls, 5000);
+    }
+    assert_int_equal(tls_write_record(p.tls, words, 2, said), 0);
+    settle(&p, 65536);
+    assert_int_equal(tls_output(p.tls).n, 0);
+    for (int rc; (rc = SSL_read(p.ssl, heard + n, (int)sizeof(heard) - n)) > 0;)
+        n += rc;
+    assert_int_equal(n, sizeof(much));
+    assert_memory_equal(heard, much, sizeof(much));
+    pair_fini(&p);
+}
+
+static void contexts_are_the_same_by_what_stands_in_the_files(void **state)
+{
+    struct tls_settings s = {.listens = true, .cert = buffer_str(&cert_pem),
+                             .key = buffer_str(&key_pem)};
+    struct tls_context *a, *b, *c;
+    enum tls_setting which;
+    const char *why;
+
+    assert_int_equal(tls_context_new(&a, &s, &which, &why), 0);
+    assert_int_equal(tls_context_new(&b, &s, &which, &why), 0);
+    s.listens = false;
+    assert_int_equal(tls_context_new(&c, &s, &which, &why), 0);
+    assert_true(tls_context_same(a, b));
+    assert_true(tls_context_same(NULL, NULL));
+    assert_false(tls_context_same(a, c));
+    assert_false(tls_context_same(a, NULL));
+    tls_context_unref(&a);
+    tls_context_unref(&b);
+    tls_context_unref(&c);
+}
+
 /* ---- settings ------------------------------------------------------------------ */
 
 static void assert_fault(const struct tls_settings *s, enum tls_setting want,
@@ -378,6 +520,11 @@ int main(void)
         cmocka_unit_test(another_name_is_not_trusted_and_told),
         cmocka_unit_test(what_is_no_tls_is_told),
         cmocka_unit_test(nothing_is_said_before_the_handshake),
+        cmocka_unit_test(a_guest_is_welcome_however_it_is_cut),
+        cmocka_unit_test(a_guest_who_speaks_another_protocol_is_told),
+        cmocka_unit_test(requests_without_tls_are_known),
+        cmocka_unit_test(what_is_sent_in_part_goes_on_where_it_was),
+        cmocka_unit_test(contexts_are_the_same_by_what_stands_in_the_files),
         cmocka_unit_test(what_is_wrong_with_which_file_is_told),
         cmocka_unit_test(servers_are_alike_by_all_that_is_said_of_them),
     };
