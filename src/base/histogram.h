@@ -10,8 +10,9 @@
 
 #define HISTOGRAM_FINE_BITS 5
 #define HISTOGRAM_FINE      (1u << HISTOGRAM_FINE_BITS)
-#define HISTOGRAM_TOP_BITS  40 /* values from 2^40 on count as the largest below */
-#define HISTOGRAM_BUCKETS \
+#define HISTOGRAM_TOP_BITS                                                     \
+    40 /* values from 2^40 on count as the largest below */
+#define HISTOGRAM_BUCKETS                                                      \
     ((HISTOGRAM_TOP_BITS - HISTOGRAM_FINE_BITS + 1) * HISTOGRAM_FINE)
 
 /* All zero is an empty one.  Values are in whatever unit its user likes. */
@@ -35,9 +36,9 @@ static inline unsigned histogram_bucket(uint64_t value)
 static inline void histogram_raise(_Atomic uint64_t *at, uint64_t n)
 {
     /* Nobody else adds to it, so a locked add is not needed. */
-    atomic_store_explicit(
-        at, atomic_load_explicit(at, memory_order_relaxed) + n,
-        memory_order_relaxed);
+    atomic_store_explicit(at,
+                          atomic_load_explicit(at, memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
 /* Adds a value n times. */
@@ -56,6 +57,10 @@ static inline void histogram_add(struct histogram *h, uint64_t value)
     histogram_add_n(h, value, 1);
 }
 
+/* The smallest value of a bucket; of HISTOGRAM_BUCKETS: what is too large. */
+uint64_t histogram_lowest(unsigned bucket);
+/* The buckets from this one on are empty. */
+unsigned histogram_used(const struct histogram *h);
 /* Adds all that from has; into is the caller's alone. */
 void histogram_merge(struct histogram *into, const struct histogram *from);
 /* The value that p (0 to 100) of a hundred are at or below, as the middle of

@@ -31,8 +31,7 @@ const char *const tally_helps[TALLY_N] = {
 #undef TALLY
 };
 
-#define IDS (TALLY_PARTS * TALLY_ROUTES_MAX + 1)
-_Static_assert(IDS <= UINT16_MAX, "a tally_id holds them all");
+_Static_assert(TALLY_IDS <= UINT16_MAX, "a tally_id holds them all");
 
 /* ---- routes -------------------------------------------------------------------- */
 
@@ -88,7 +87,7 @@ tally_id tally_route(const char *host, const char *path)
  * hardly any of it is ever touched. */
 struct tally_set {
     struct tally_set *next;
-    _Atomic(struct tally *) table[IDS];
+    _Atomic(struct tally *) table[TALLY_IDS];
 };
 
 static _Atomic(struct tally_set *) sets;

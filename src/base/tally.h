@@ -47,6 +47,7 @@ extern const char *const tally_transports[TALLY_OTHER];
 /* Number 0 counts nothing; a route's parts are TALLY_PARTS in a row. */
 typedef uint16_t tally_id;
 #define TALLY_ROUTES_MAX 8192
+#define TALLY_IDS        (TALLY_PARTS * TALLY_ROUTES_MAX + 1)
 
 /* One thread's, or the sum of all. */
 struct tally {

@@ -38,7 +38,7 @@ const TILES = {
   delivered: { title: 'Delivered', text: t => `${count(t.delivered.last)}/s` },
   bytes_out: { title: 'Sent', text: t => `${bytes(t.bytes_out.last)}/s` },
   age: { title: 'Age, p99', text: t => ms(t.age.last),
-    hint: 'From arrival to being written to a reader, on the route where it is the largest; without polls' },
+    hint: 'From arrival to being written to a reader, over the last minute, on the route where it is the largest; without polls' },
   cpu: { title: 'CPU', text: t => `${digits(Math.round(t.cpu.last * 10) / 10)} %`,
     hint: 'Of one core' },
   memory: { title: 'Memory', text: t => bytes(t.memory.last) },
@@ -67,8 +67,7 @@ function makeCharts() {
 function showTiles() {
   const { totals, byTransport } = live;
   for (const [name, tile] of Object.entries(TILES)) {
-    if (Number.isNaN(totals[name].last)) continue;
-    put(tile.number, tile.text(totals));
+    put(tile.number, Number.isNaN(totals[name].last) ? '–' : tile.text(totals));
     tile.spark.set(totals[name].list(120));
   }
   [...$('legend').children].forEach((li, i) =>

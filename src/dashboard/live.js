@@ -56,6 +56,13 @@ export class Ring {
     this.#values.push(value);
   }
   get last() { return this.#values.at(-1) ?? NaN; }
+  // Of the last n, or as many as there are.
+  sum(n) {
+    let sum = 0;
+    for (let i = Math.max(0, this.#values.length - n); i < this.#values.length; i++)
+      sum += this.#values[i];
+    return sum;
+  }
   // Oldest first, the last n; NaN where there is none yet.
   list(n = this.#size) {
     const there = this.#values.slice(-n);
@@ -72,6 +79,9 @@ const sumOf = (parts, name) => {
   for (const part of Object.values(parts)) sum += part[name] ?? 0;
   return sum;
 };
+
+const WAITING = TRANSPORTS.filter(t => t !== 'poll');
+const LATELY = age => age?.lately, EVER = age => age;
 
 // One route: the newest figures, the rates of the last second, and some history.
 class Route {
@@ -115,27 +125,35 @@ class Route {
     }
   }
 
-  // Over the transports that wait for news, each weighed with what it delivered;
-  // what is polled is as old as its readers like it.
+  // Of the last minute, or where that had nothing since the start.  Over the
+  // transports that wait for news, each weighed with what it delivered; what is
+  // polled is as old as its readers like it.
   get age() {
-    return this.#age(TRANSPORTS.filter(t => t !== 'poll')) ?? this.#age(['poll']);
+    return this.#age(WAITING, LATELY) ?? this.#age(['poll'], LATELY) ??
+      this.#age(WAITING, EVER) ?? this.#age(['poll'], EVER);
   }
 
-  #age(names) {
-    let p50 = 0, p90 = 0, p99 = 0, n = 0;
+  #age(names, of) {
+    let p50 = 0, p99 = 0, n = 0;
     for (const name of names) {
-      const a = this.parts[name]?.age_ms;
+      const a = of(this.parts[name]?.age_ms);
       if (!a?.count) continue;
       n += a.count;
       p50 += a.p50 * a.count;
-      p90 = Math.max(p90, a.p90);
       p99 = Math.max(p99, a.p99);
     }
-    return n === 0 ? null : { p50: p50 / n, p90, p99 };
+    return n === 0 ? null : { p50: p50 / n, p99, lately: of !== EVER };
   }
 
+  // Of the last minute; where that had none, since the start.
   get bytes_per_delivery() {
     let sent = 0, delivered = 0;
+    for (const t of TRANSPORTS) {
+      sent += this.byTransport[t].bytes_out.sum(60);
+      delivered += this.byTransport[t].delivered.sum(60);
+    }
+    if (delivered > 0) return sent / delivered;
+    sent = 0;
     for (const t of TRANSPORTS) {
       sent += this.parts[t]?.bytes_out ?? 0;
       delivered += this.parts[t]?.delivered ?? 0;
@@ -262,8 +280,8 @@ export class Live extends EventTarget {
     for (const t of TRANSPORTS) this.#sumTransport(t);
     for (const route of this.order) {
       sent += route.rate?.bytes_out ?? 0;
-      const p99 = route.age?.p99;
-      if (p99 !== undefined && !(p99 <= worst)) worst = p99;
+      const age = route.age;
+      if (age?.lately && !(age.p99 <= worst)) worst = age.p99;
     }
     totals.readers.push(TRANSPORTS.reduce(
       (n, t) => n + this.byTransport[t].readers, 0));

@@ -42,7 +42,9 @@ export class RouteView {
       ['Gaps'], ['Requests'], ['Empty', 'Answers without a message'],
       ['Out / message', 'Octets at the socket for each message delivered, all framing included'],
       ['In / message', 'The same, from clients'],
-      ['Age p50'], ['p90'], ['p99'], ['max'],
+      ['Age p50', 'Half were written to a reader sooner after they had come; over the last minute'],
+      ['p99', 'All but one in a hundred were; over the last minute'],
+      ['p99 ever', 'The same since the start'], ['max ever', 'The oldest since the start'],
       ['CPU / message', 'Processor time of a delivery, sampled'],
       ['Waited', 'How long readers waited for their full sockets']], 'What each transport did');
     this.advice = h('section', { class: 'card advice', 'aria-label': 'Advice' });
@@ -111,7 +113,7 @@ export class RouteView {
       return [t, NAMES[t], count(p.readers), count(p.delivered), count(p.merged),
         count(p.skipped), count(p.gaps), count(p.requests), count(p.empty),
         bytes(of(p.bytes_out, p.delivered)), bytes(of(p.bytes_in, p.delivered)),
-        ms(a.p50), ms(a.p90), ms(a.p99), ms(a.max), us(p.cpu_us?.delivery),
+        ms(a.lately?.p50), ms(a.lately?.p99), ms(a.p99), ms(a.max), us(p.cpu_us?.delivery),
         p.blocked_s ? duration(p.blocked_s) : '0'];
     }));
   }

@@ -13,11 +13,11 @@ const COLUMNS = [
     key: r => -(r.said.updates?.per_s?.minute ?? -1) },
   { id: 'readers', title: 'Readers', hint: 'Now, by transport', key: r => -r.readers },
   { id: 'delivered', title: 'Delivered', hint: 'Messages a second, to all readers', key: r => -(r.rate?.delivered ?? 0) },
-  { id: 'age', title: 'Age', hint: 'From a message’s arrival to its being written to a reader, since the start: half are faster than the first number, all but one in a hundred than the second. Without polls, which are as old as their readers like',
+  { id: 'age', title: 'Age', hint: 'From a message’s arrival to its being written to a reader, over the last minute (in grey: since the start, as there was none): half are faster than the first number, all but one in a hundred than the second. Without polls, which are as old as their readers like',
     key: r => -(r.age?.p99 ?? -1) },
-  { id: 'bytes', title: 'Octets', hint: 'At the socket for each message delivered: heads, framing, heartbeats and empty answers included',
+  { id: 'bytes', title: 'Octets', hint: 'At the socket for each message delivered, over the last minute: heads, framing, heartbeats and empty answers included',
     key: r => -(r.bytes_per_delivery ?? -1) },
-  { id: 'cpu', title: 'CPU', hint: 'Processor time for each message delivered', key: r => -(r.cpu_per_delivery ?? -1) },
+  { id: 'cpu', title: 'CPU', hint: 'Processor time for each message delivered, since the start', key: r => -(r.cpu_per_delivery ?? -1) },
   { id: 'gaps', title: 'Gaps · lag', hint: 'Readers that were told of a gap; messages passed over for a newer one',
     key: r => -(r.sums.gaps + r.sums.skipped) * 1e9 - r.sums.merged },
   { id: 'advice', title: 'Advice', hint: 'The cheapest transport that meets the route’s needs, as measured', key: r => r.advice?.verdict ?? '~' },
@@ -88,6 +88,7 @@ class Row {
     const age = route.age;
     put(this.age50, said.proxy ? '' : ms(age?.p50));
     put(this.age99, age ? ms(age.p99) : '');
+    this.age50.classList.toggle('nothing', age !== null && !age.lately);
     put(n.bytes, said.proxy ? '' : bytes(route.bytes_per_delivery));
     put(n.cpu, said.proxy ? '' : us(route.cpu_per_delivery));
     const { gaps, merged, skipped } = route.sums;

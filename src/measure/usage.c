@@ -1,5 +1,7 @@
 #include "measure/usage.h"
 
+#include "measure/lately.h"
+
 uint64_t usage_readers(const struct tally *t)
 {
     uint64_t opened = tally_get(t, TALLY_route_connections);
@@ -31,7 +33,19 @@ static void write_ms(struct buffer *out, const char *name, double us)
     buffer_printf(out, ",\"%s\":%.3f", name, us / 1000);
 }
 
-static void write_ages(struct buffer *out, const struct histogram *h)
+static void write_lately(struct buffer *out, const struct lately_ages *l)
+{
+    buffer_printf(out, ",\"lately\":{\"seconds\":%.1f,\"count\":%llu",
+                  l->seconds, (unsigned long long)l->count);
+    if (l->count > 0) {
+        write_ms(out, "p50", (double)l->p50_us);
+        write_ms(out, "p99", (double)l->p99_us);
+    }
+    buffer_append_byte(out, '}');
+}
+
+static void write_ages(struct buffer *out, const struct histogram *h,
+                       const struct lately_ages *lately)
 {
     buffer_printf(out, ",\"age_ms\":{\"count\":%llu",
                   (unsigned long long)h->count);
@@ -42,6 +56,8 @@ static void write_ages(struct buffer *out, const struct histogram *h)
         write_ms(out, "p99", (double)histogram_percentile(h, 99));
         write_ms(out, "max", (double)h->max);
     }
+    if (lately != NULL)
+        write_lately(out, lately);
     buffer_append_byte(out, '}');
 }
 
@@ -55,7 +71,8 @@ static void write_cost(struct buffer *out, const char *name, uint64_t us,
         buffer_printf(out, "\"%s\":%.2f", name, (double)us / (double)samples);
 }
 
-void usage_write(struct buffer *out, const struct tally *t, uint64_t now_us)
+void usage_write(struct buffer *out, const struct tally *t,
+                 const struct lately_ages *lately, uint64_t now_us)
 {
     buffer_printf(out, "{\"readers\":%llu,\"reader_s\":%.3f",
                   (unsigned long long)usage_readers(t),
@@ -70,7 +87,7 @@ void usage_write(struct buffer *out, const struct tally *t, uint64_t now_us)
     write_count(out, "taken", t, TALLY_messages_taken);
     write_count(out, "bytes_in", t, TALLY_received_bytes);
     write_count(out, "bytes_out", t, TALLY_sent_bytes);
-    write_ages(out, &t->age_us);
+    write_ages(out, &t->age_us, lately);
     buffer_printf(out, ",\"blocked_s\":%.3f,\"cpu_us\":{",
                   (double)tally_get(t, TALLY_blocked_us) / 1e6);
     write_cost(out, "delivery", tally_get(t, TALLY_delivery_us),

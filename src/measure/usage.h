@@ -6,8 +6,12 @@
 #include "base/buffer.h"
 #include "base/tally.h"
 
-/* {"readers":…,…}: see penstock(1), GET /routes.  now_us is clock_now_us(). */
-void usage_write(struct buffer *out, const struct tally *t, uint64_t now_us);
+struct lately_ages;
+
+/* {"readers":…,…}: see penstock(1), GET /routes.  now_us is clock_now_us();
+ * lately NULL: nobody knows. */
+void usage_write(struct buffer *out, const struct tally *t,
+                 const struct lately_ages *lately, uint64_t now_us);
 /* Connections whose last request it was, now. */
 uint64_t usage_readers(const struct tally *t);
 /* For how long there have been readers, added up, in seconds. */

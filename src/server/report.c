@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "measure/lately.h"
 #include "measure/process.h"
 #include "measure/usage.h"
 #include "server/server.h"
@@ -22,8 +23,8 @@ struct gathering {
 static void gather(struct channel *c, void *arg)
 {
     struct gathering *g = arg;
-    const struct route *r = config_route_of_channel(g->config, str_of(c->name),
-                                                    NULL);
+    const struct route *r =
+        config_route_of_channel(g->config, str_of(c->name), NULL);
     struct frequency f;
 
     if (r == NULL)
@@ -87,19 +88,32 @@ const char *report_part_name(const struct route *r, enum tally_part part)
     return r->proxy == NULL ? "other" : "proxy";
 }
 
-static void write_measured(struct buffer *out, const struct route *r)
+static void write_part(struct buffer *out, struct server *s, tally_id id,
+                       const struct tally *sum)
+{
+    uint64_t now_us = clock_now_us();
+    struct lately_ages ages;
+    bool lately = sum->age_us.count > 0 &&
+                  lately_take(s->lately, id, &sum->age_us, now_us, &ages);
+
+    usage_write(out, sum, lately ? &ages : NULL, now_us);
+}
+
+static void write_measured(struct buffer *out, struct server *s,
+                           const struct route *r)
 {
     bool first = true;
 
     buffer_append_str(out, STR(",\"measured\":{"));
     for (int part = 0; r->tally != 0 && part < TALLY_PARTS; part++) {
+        tally_id id = (tally_id)(r->tally + part);
         struct tally sum = {.counts = {0}};
 
-        if (!tally_sum((tally_id)(r->tally + part), &sum))
+        if (!tally_sum(id, &sum))
             continue;
         buffer_printf(out, "%s\"%s\":", first ? "" : ",",
                       report_part_name(r, (enum tally_part)part));
-        usage_write(out, &sum, clock_now_us());
+        write_part(out, s, id, &sum);
         first = false;
     }
     buffer_append_byte(out, '}');
@@ -107,10 +121,11 @@ static void write_measured(struct buffer *out, const struct route *r)
 
 static void write_receive(struct buffer *out, const struct route *r)
 {
-    static const char *const names[] = {
-        [RECEIVE_CHANNEL] = "channel", [RECEIVE_OTHER] = "channel",
-        [RECEIVE_POST] = "post",       [RECEIVE_WEBSOCKET] = "websocket",
-        [RECEIVE_REDIS] = "redis"};
+    static const char *const names[] = {[RECEIVE_CHANNEL] = "channel",
+                                        [RECEIVE_OTHER] = "channel",
+                                        [RECEIVE_POST] = "post",
+                                        [RECEIVE_WEBSOCKET] = "websocket",
+                                        [RECEIVE_REDIS] = "redis"};
 
     write_text(out, "receive", names[r->reader.receive]);
 }
@@ -137,8 +152,8 @@ static void write_feed(struct buffer *out, const struct route *r,
     updates_write(out, u, clock_now_us());
 }
 
-static void write_route(struct buffer *out, const struct route *r,
-                        const struct updates *u)
+static void write_route(struct buffer *out, struct server *s,
+                        const struct route *r, const struct updates *u)
 {
     buffer_append_str(out, STR("{\"path\":"));
     json_append_string(out, str_of(r->path));
@@ -147,7 +162,7 @@ static void write_route(struct buffer *out, const struct route *r,
         write_text(out, "proxy", r->proxy->name);
     else
         write_feed(out, r, u);
-    write_measured(out, r);
+    write_measured(out, s, r);
     buffer_append_byte(out, '}');
 }
 
@@ -172,7 +187,7 @@ void report_routes(struct buffer *out, struct server *s,
     buffer_append_str(out, STR(",\"routes\":["));
     for (unsigned i = 0; i < config->route_count; i++) {
         buffer_append_str(out, i > 0 ? STR(",") : STR(""));
-        write_route(out, &config->routes[i],
+        write_route(out, s, &config->routes[i],
                     updates == NULL ? NULL : &updates[i]);
     }
     buffer_append_str(out, STR("]}"));

@@ -24,6 +24,7 @@
 #include "http/http1.h"
 #include "http/intake.h"
 #include "http/refusal.h"
+#include "measure/lately.h"
 #include "modules.h"
 #include "net/address.h"
 #include "proxy/backend.h"
@@ -239,7 +240,8 @@ static int server_init(struct server *s, struct config *config)
     s->worker_count = config->workers > 0 ? config->workers : count_cores();
     hub_init(&s->hub, s->worker_count, config->limits.channels, post_to_part,
              s);
-    if (live_init(s) < 0 || advisor_init(s) < 0)
+    s->lately = lately_new(TALLY_IDS, s->started_us);
+    if (s->lately == NULL || live_init(s) < 0 || advisor_init(s) < 0)
         return -1;
     apply_config(s, config);
     log_info("start", "version=%s workers=%u descriptors=%u connections=%u",
@@ -286,6 +288,7 @@ static void server_fini(struct server *s)
     stay_fini();
     live_fini(s);
     advisor_fini(s);
+    lately_free(s->lately);
     hub_fini(&s->hub);
     listen_done(s);
     config_unref(&s->next);

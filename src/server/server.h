@@ -12,6 +12,7 @@
 #include "server/listen.h"
 
 struct advisor;
+struct lately;
 struct throttle;
 
 struct server;
@@ -43,6 +44,7 @@ struct server {
     struct hub own;                 /* live.c's: what we tell of ourselves */
     struct channel *live;           /* in there */
     struct advisor *advisor;
+    struct lately *lately;          /* by tally_id */
     struct config *config;          /* a reference; the main thread's */
     struct server_worker *parts;
     struct worker **workers;

@@ -495,6 +495,12 @@ def test_routes_and_channels_are_as_their_schemas_say(penstock):
     document = p.admin("GET", "/routes").json()
     assert set(document["routes"][0]["measured"]) >= set(TRANSPORTS)
     assert "proxy" in document["routes"][3]["measured"]
+    for transport in TRANSPORTS:
+        age = document["routes"][0]["measured"][transport]["age_ms"]
+        lately = age["lately"]
+        assert lately["count"] == age["count"] == 3
+        assert 0 < lately["seconds"] <= document["uptime_s"] + 1
+        assert lately["p50"] == pytest.approx(age["p50"], rel=0.1, abs=0.01)
     conforms(document, "routes.json")
     channels = p.admin("GET", "/channels").json()
     conforms(channels, "channels.json")
