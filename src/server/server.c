@@ -57,12 +57,9 @@ static void refuse_client(const struct door *d, int fd, const char *limit)
 {
     meter_add(METER_connections_refused, 1);
     log_warn_limited("client.refused", "reason=%s", limit);
-    if (d->tls != NULL)
-        close(fd); /* a handshake is more than all that a request costs */
-    else
-        refusal_send(fd, (unsigned)jitter_between(RETRY_LEAST_S, RETRY_MOST_S),
-                     "there are as many connections as may be: try again "
-                     "later");
+    refusal_send(fd, d->tls,
+                 (unsigned)jitter_between(RETRY_LEAST_S, RETRY_MOST_S),
+                 "there are as many connections as may be: try again later");
 }
 
 /* The limit that one more client would be over, or NULL.  Counts it; *guest is

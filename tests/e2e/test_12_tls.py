@@ -568,10 +568,23 @@ def test_the_admin_listener_speaks_tls(penstock, certificate):
     assert p.get("/news").text == "x"
 
 
-def test_clients_over_the_limit_are_let_go_at_once(penstock):
+def test_clients_over_the_limit_are_told_when_to_come_back(penstock):
     p = penstock({**news(), "limits": {"connections": 1}})
     with SseClient(p, "/news").connect():
-        with pytest.raises((ssl.SSLError, OSError)):
-            p.get("/news")
-    p.wait_for(lambda: p.metric("connections_refused_total") == 1)
+        for _ in range(3):
+            with p.client() as c:
+                answer = c.get("/news")
+                assert answer.status == 503
+                assert int(answer.headers["Retry-After"]) >= 5
+                assert c.closed()
+    assert p.metric("connections_refused_total") == 3
     p.wait_for(lambda: p.get("/news").status == 204)
+
+
+def test_clients_over_the_limit_that_say_nothing_are_let_go(penstock):
+    p = penstock({**news(), "limits": {"connections": 1}})
+    with SseClient(p, "/news").connect():
+        with raw.Client(p.port) as silent, p.client() as shaken:
+            silent.send(b"\x16\x03")
+            assert silent.closed()
+            assert shaken.closed()
