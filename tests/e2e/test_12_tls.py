@@ -97,7 +97,7 @@ def test_who_speaks_nothing_of_ours_is_told_so(penstock, certificate, version,
         connect(p, trusting(certificate, offered, version))
     assert "alert no application protocol" in str(told.value)
     p.wait_for(lambda: p.metric("tls_failures_total") == 1)
-    assert p.log_lines(" tls.failed ", "no application protocol")
+    p.wait_for(lambda: p.log_lines(" tls.failed ", "no application protocol"))
     assert served(p, p.tls) == der(certificate)
 
 
@@ -397,8 +397,8 @@ def test_a_bad_pair_changes_nothing_and_a_good_one_what_is_new(
 
     pair.become(second, key=first)
     reload(p, " reload.failed ")
-    assert "key.pem\" holds a key that is not the certificate's" in p.log()
-    assert "listen[0].tls.key" in p.log()
+    p.wait_for(lambda: p.log_lines(
+        "listen[0].tls.key: \"key.pem\" holds a key that is not the certificate's"))
     assert served(p, both) == der(first)
     all_live("bad pair")
 
