@@ -159,7 +159,7 @@ def lines(path, title, series, x, y, notes=(), width=WIDTH, height=HEIGHT):
     for s, place in zip(named, spread(ends, 0.055)):
         right = x.place(s.points[-1][0])
         script += (f'set label "{quote(s.label)}" at graph '
-                   f'{max(1, right) + 0.012:.4f}, graph {place:.4f} left '
+                   f'{max(1, right) + 0.02:.4f}, graph {place:.4f} left '
                    f'textcolor rgb "{s.colour}"\n')
     for s in series:
         if s.at and s.label and s.points:
