@@ -1,5 +1,6 @@
 /* penstock advise: what suits a workload that is stated, or those of the routes
  * of a running penstock. */
+#include "bench/place.h"
 #include "server/advise.h"
 
 #include <getopt.h>
@@ -18,12 +19,15 @@
 #define TOKEN_MAX 4096
 
 static const char usage[] =
-    "usage: penstock advise [--json] [--token-file FILE] URL\n"
+    "usage: penstock advise [--json] [--token-file FILE] [--ca FILE] URL\n"
     "       penstock advise [--json] --rate RATE [what else is known]\n"
     "\n"
     "Which transport suits, why, and what each costs: of the routes of a running\n"
     "penstock, whose admin listener is at URL, such as http://127.0.0.1:8081; or\n"
-    "of what is stated:\n"
+    "of what is stated.  Whom to trust where that is https://:\n"
+    "  --ca FILE          as PEM (the system's authorities)\n"
+    "  --insecure         take any certificate\n"
+    "What may be stated:\n"
     "  --rate RATE        updates of a channel: 2/min, 10/s, 1/h\n"
     "  --burstiness B     0 they come like a clock, 1 at random (this unless\n"
     "                     told), more: in bursts\n"
@@ -55,6 +59,7 @@ struct wishes {
     struct workload workload;
     struct model_costs costs;
     bool json, stated, rated, raw_stated;
+    struct trust trust;
     const char *url;
     char token[TOKEN_MAX];
 };
@@ -84,7 +89,8 @@ static bool read_token(const char *file, char token[TOKEN_MAX])
 }
 
 enum option_name {
-    OPTION_JSON = 256, OPTION_TOKEN_FILE, OPTION_HELP, OPTION_RATE,
+    OPTION_JSON = 256, OPTION_TOKEN_FILE, OPTION_CA, OPTION_INSECURE,
+    OPTION_HELP, OPTION_RATE,
     OPTION_BURSTINESS, OPTION_SIZE, OPTION_BINARY, OPTION_TEXT, OPTION_CLIENTS,
     OPTION_CHANNELS, OPTION_AGE, OPTION_LATEST, OPTION_TWO_WAY, OPTION_SEND,
     OPTION_CACHEABLE, OPTION_COMPRESS, OPTION_RAW, OPTION_POLL, OPTION_WAIT,
@@ -96,6 +102,8 @@ enum option_name {
 static const struct option options[] = {
     {"json", no_argument, NULL, OPTION_JSON},
     {"token-file", required_argument, NULL, OPTION_TOKEN_FILE},
+    {"ca", required_argument, NULL, OPTION_CA},
+    {"insecure", no_argument, NULL, OPTION_INSECURE},
     {"help", no_argument, NULL, OPTION_HELP},
     {"rate", required_argument, NULL, OPTION_RATE},
     {"burstiness", required_argument, NULL, OPTION_BURSTINESS},
@@ -194,6 +202,9 @@ static bool set_value(struct wishes *o, int c, const char *text)
         return costs_read(&o->costs, text);
     case OPTION_TOKEN_FILE:
         return read_token(text, o->token);
+    case OPTION_CA:
+        o->trust.ca = text;
+        return true;
     default:
         return false;
     }
@@ -213,6 +224,8 @@ static int parse(struct wishes *o, int argc, char **argv)
             return EXIT_USAGE + 1;
         if (c == OPTION_JSON)
             o->json = true;
+        else if (c == OPTION_INSECURE)
+            o->trust.insecure = true;
         else if (optarg == NULL)
             set_flag(o, c);
         else if (!set_value(o, c, optarg)) {
@@ -222,7 +235,8 @@ static int parse(struct wishes *o, int argc, char **argv)
                     options[index].name, optarg);
             return EXIT_USAGE + 1;
         }
-        o->stated |= c != OPTION_JSON && c != OPTION_TOKEN_FILE;
+        o->stated |= c != OPTION_JSON && c != OPTION_TOKEN_FILE &&
+                     c != OPTION_CA && c != OPTION_INSECURE;
     }
     if (optind < argc)
         o->url = argv[optind++];
@@ -474,7 +488,8 @@ int advise_main(int argc, char **argv)
         return rc - 1;
     rc = o.url == NULL ? make(&o, &doc)
                        : ask(o.url, "/advice",
-                             o.token[0] == '\0' ? NULL : o.token, &doc);
+                             o.token[0] == '\0' ? NULL : o.token, &o.trust,
+                             &doc);
     if (rc < 0)
         fprintf(stderr, "penstock advise: %.*s\n", STR_ARG(buffer_str(&doc)));
     else

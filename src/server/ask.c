@@ -9,6 +9,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "bench/place.h"
+#include "net/tls.h"
+
 #define TIMEOUT_S 10
 #define ANSWER_MAX (64u << 20) /* octets; no advice is longer */
 
@@ -33,12 +36,13 @@ static int fail(struct buffer *out, const char *format, ...)
 /* Where to ask, as slices of a URL. */
 struct place {
     struct str authority, path;
-    char host[256], port[DECIMAL_MAX + 1];
+    bool https;
+    char host[LOCATION_HOST_MAX + 1], port[DECIMAL_MAX + 1];
 };
 
 static bool parse_port(struct place *p, struct str rest)
 {
-    uint64_t port = 80;
+    uint64_t port = p->https ? 443 : 80;
 
     if (rest.p != NULL && (!str_to_u64(rest, &port) || port == 0 ||
                            port > 65535))
@@ -72,7 +76,10 @@ static bool parse(struct place *p, const char *url, const char *path)
     struct str s = str_of(url);
 
     *p = (struct place){.path = str_of(path)};
-    if (str_starts(s, STR("http://")))
+    p->https = str_starts(s, STR("https://"));
+    if (p->https)
+        s.p += 8, s.n -= 8;
+    else if (str_starts(s, STR("http://")))
         s.p += 7, s.n -= 7;
     p->authority = s;
     for (size_t i = 0; i < s.n; i++)
@@ -114,7 +121,13 @@ static int dial(const struct place *p, struct buffer *out)
                           strerror(rc));
 }
 
-static bool send_all(int fd, struct str s)
+/* A connection; tls is NULL where it is plain. */
+struct line {
+    int fd;
+    struct tls *tls;
+};
+
+static bool send_octets(int fd, struct str s)
 {
     while (s.n > 0) {
         ssize_t n = send(fd, s.p, s.n, MSG_NOSIGNAL);
@@ -126,15 +139,71 @@ static bool send_all(int fd, struct str s)
     return true;
 }
 
-static bool receive_all(int fd, struct buffer *in)
+/* What TLS has to say goes out. */
+static bool flush(const struct line *l)
+{
+    struct str out = tls_output(l->tls);
+    bool done = send_octets(l->fd, out);
+
+    tls_sent(l->tls, out.n);
+    return done;
+}
+
+/* Hands TLS what comes next.  False: nothing does, or it is no TLS. */
+static bool feed(const struct line *l)
+{
+    char octets[16384];
+    ssize_t n;
+
+    do
+        n = recv(l->fd, octets, sizeof(octets), 0);
+    while (n < 0 && errno == EINTR);
+    return n > 0 && tls_feed(l->tls, octets, (size_t)n) == 0;
+}
+
+static bool shake_hands(const struct line *l)
+{
+    while (tls_state(l->tls) == TLS_HANDSHAKE) {
+        if (!flush(l) || !feed(l))
+            return false;
+        tls_read(l->tls, NULL, 0);
+    }
+    return flush(l) && tls_state(l->tls) == TLS_OPEN;
+}
+
+static bool send_all(const struct line *l, struct str s)
+{
+    const struct iovec whole = {(void *)s.p, s.n};
+
+    return l->tls == NULL ? send_octets(l->fd, s)
+                          : tls_write(l->tls, &whole, 1) == 0 && flush(l);
+}
+
+/* The next octets, as recv() tells of them: 0 is an end, and not a cut. */
+static ssize_t receive(const struct line *l, char *out, size_t cap)
+{
+    size_t n;
+
+    if (l->tls == NULL)
+        return recv(l->fd, out, cap, 0);
+    for (;;) {
+        n = tls_read(l->tls, out, cap);
+        if (n > 0 || tls_state(l->tls) == TLS_ENDED)
+            return (ssize_t)n;
+        if (tls_state(l->tls) != TLS_OPEN || !flush(l) || !feed(l))
+            return -1;
+    }
+}
+
+static bool receive_all(const struct line *l, struct buffer *in)
 {
     for (;;) {
         ssize_t n;
 
         if (in->len > ANSWER_MAX || buffer_reserve(in, 65536) < 0)
             return false;
-        n = recv(fd, in->data + in->len, in->cap - in->len, 0);
-        if (n < 0 && errno == EINTR)
+        n = receive(l, in->data + in->len, in->cap - in->len);
+        if (n < 0 && l->tls == NULL && errno == EINTR)
             continue;
         if (n <= 0)
             return n == 0;
@@ -143,8 +212,8 @@ static bool receive_all(int fd, struct buffer *in)
 }
 
 /* HTTP/1.0, so that an answer is what comes until the end. */
-static bool converse(int fd, const struct place *p, const char *token,
-                     struct buffer *in)
+static bool converse(const struct line *l, const struct place *p,
+                     const char *token, struct buffer *in)
 {
     struct buffer request = {0};
     bool done;
@@ -156,8 +225,8 @@ static bool converse(int fd, const struct place *p, const char *token,
     if (token != NULL)
         buffer_printf(&request, "Authorization: Bearer %s\r\n", token);
     buffer_append_str(&request, STR("\r\n"));
-    done = !request.failed && send_all(fd, buffer_str(&request)) &&
-           receive_all(fd, in);
+    done = !request.failed && send_all(l, buffer_str(&request)) &&
+           receive_all(l, in);
     buffer_fini(&request);
     return done;
 }
@@ -191,24 +260,59 @@ static int unwrap(struct buffer *in, const char *url)
     return 0;
 }
 
-int ask(const char *url, const char *path, const char *token,
-        struct buffer *out)
+/* Makes l speak TLS.  0; or -1, and why not in out. */
+static int secure(struct line *l, const struct place *p, const char *url,
+                  const struct trust *trust, struct buffer *out)
 {
-    struct place p;
-    int fd;
-    bool done, late;
+    struct location at = {.https = true};
+    struct tls_server *server = NULL;
+    const char *why = NULL;
+    int rc;
 
-    if (strncmp(url, "https://", 8) == 0)
-        return fail(out, "%s: only http:// can be asked", url);
+    snprintf(at.host, sizeof(at.host), "%s", p->host);
+    rc = place_trust(&server, &at, trust, &why);
+    if (rc < 0)
+        return fail(out, "%s: %s", trust->ca != NULL ? trust->ca : url,
+                    why != NULL ? why : strerror(-rc));
+    l->tls = tls_new(server);
+    tls_server_unref(&server);
+    if (l->tls == NULL)
+        return fail(out, "out of memory");
+    if (shake_hands(l))
+        return 0;
+    return fail(out, "%s: %s", url, *tls_why(l->tls) != '\0'
+                                        ? tls_why(l->tls)
+                                        : "it broke off the TLS handshake");
+}
+
+static int ask_there(struct line *l, const struct place *p, const char *url,
+                     const char *token, struct buffer *out)
+{
+    errno = 0;
+    if (converse(l, p, token, out))
+        return unwrap(out, url);
+    return errno == EAGAIN
+               ? fail(out, "%s: no answer within %d s", url, TIMEOUT_S)
+               : fail(out, "%s: it broke off", url);
+}
+
+int ask(const char *url, const char *path, const char *token,
+        const struct trust *trust, struct buffer *out)
+{
+    struct line l = {.fd = -1};
+    struct place p;
+    int rc = 0;
+
     if (!parse(&p, url, path))
         return fail(out, "%s: no URL such as http://127.0.0.1:8081", url);
-    fd = dial(&p, out);
-    if (fd < 0)
+    l.fd = dial(&p, out);
+    if (l.fd < 0)
         return -1;
-    done = converse(fd, &p, token, out);
-    late = !done && errno == EAGAIN;
-    close(fd);
-    if (late)
-        return fail(out, "%s: no answer within %d s", url, TIMEOUT_S);
-    return done ? unwrap(out, url) : fail(out, "%s: it broke off", url);
+    if (p.https)
+        rc = secure(&l, &p, url, trust, out);
+    if (rc == 0)
+        rc = ask_there(&l, &p, url, token, out);
+    tls_free(&l.tls);
+    close(l.fd);
+    return rc;
 }

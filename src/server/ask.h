@@ -5,10 +5,13 @@
 
 #include "base/buffer.h"
 
-/* Asks url ("http://HOST:PORT", to which path is added unless it has one) with a
- * bearer token (NULL: none).  0, and the body of a 200 in out, which is the
+struct trust;
+
+/* Asks url ("http://HOST:PORT" or "https://HOST:PORT", to which path is added
+ * unless it has one) with a bearer token (NULL: none).  trust: which certificates
+ * are good.  0, and the body of a 200 in out, which is the
  * caller's to free; or -1, and why not in it, for people. */
 int ask(const char *url, const char *path, const char *token,
-        struct buffer *out);
+        const struct trust *trust, struct buffer *out);
 
 #endif

@@ -568,6 +568,32 @@ def test_the_admin_listener_speaks_tls(penstock, certificate):
     assert p.get("/news").text == "x"
 
 
+def advise(*arguments):
+    done = subprocess.run([penstock_module.BINARY, "advise", *arguments],
+                          capture_output=True, text=True, timeout=30, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_advice_is_asked_for_over_tls(penstock, certificates, tmp_path):
+    p = penstock({**news(), "admin": {"listen": "127.0.0.1:0", "token": "t",
+                                      "tls": certificates[0].names()}})
+    token = tmp_path / "token"
+    token.write_text("t")
+    url = f"https://127.0.0.1:{p.admin_port}"
+    asked = ["--token-file", str(token), url]
+    code, said = advise("--ca", str(certificates[0].cert), *asked)
+    assert (code, "/news" in said) == (0, True), said
+    code, said = advise("--insecure", *asked)
+    assert (code, "/news" in said) == (0, True), said
+    code, said = advise("--ca", str(certificates[1].cert), *asked)
+    assert code == 1 and "certificate is not trusted" in said
+    code, said = advise("--ca", str(token), *asked)
+    assert code == 1 and "holds no certificate in PEM form" in said
+    plain = url.replace("https", "http")
+    code, said = advise("--token-file", str(token), plain)
+    assert code == 1 and "400" in said
+
+
 def test_clients_over_the_limit_are_told_when_to_come_back(penstock):
     p = penstock({**news(), "limits": {"connections": 1}})
     with SseClient(p, "/news").connect():
