@@ -29,7 +29,7 @@ METHOD = ("First the price of what a core does is measured under load by "
           "so clients ask that much sooner. Then as many "
           "clients as descriptors allow are really connected, and their ages "
           "looked at.")
-SECONDS = (56, 160)
+SECONDS = (47, 183)
 SIZE, CHANGES_S, TTL_S = 5200, 5, 1
 AGES = [1, 2, 5, 10, 30]
 NAMES = {"poll": "poll", "cache": "poll behind nginx", "longpoll": "long poll",

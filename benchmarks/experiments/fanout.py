@@ -13,7 +13,7 @@ METHOD = ("`penstock bench` holds the readers and publishes messages of 64 octet
           "moment at which a message was due to be published to its arrival, so "
           "nothing that waits is left out. One worker on one CPU, the clients "
           "on the other; three goes.")
-SECONDS = (20, 145)
+SECONDS = (19, 120)
 NAMES = {"websocket": "WebSocket", "sse": "SSE", "longpoll": "long poll"}
 RATES = {18000: 2, 5000: 8}
 

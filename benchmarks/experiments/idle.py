@@ -18,7 +18,7 @@ METHOD = ("A penstock of one worker for each row; memory is its proportional "
           "the machine did; take it as an upper bound. Heartbeats are every "
           "2 s here and given as for the usual 15 s; long polls wait, and "
           "plain polls are connections kept alive between two requests.")
-SECONDS = (15, 110)
+SECONDS = (15, 80)
 NAMES = {"websocket": "WebSocket", "sse": "SSE", "longpoll": "long poll",
          "poll": "poll, kept alive"}
 BEAT_S, USUAL_S = 2, 15

@@ -16,7 +16,7 @@ METHOD = ("`penstock bench` reads and publishes everywhere. First 500 readers an
           "the other. The processor's time is of all a server's processes, with "
           "taking in what is published; memory is what it grew by for each "
           "reader. A long poll at Pushpin has no cursor, and is left out.")
-SECONDS = (33, 180)
+SECONDS = (31, 134)
 TRANSPORTS = {"websocket": "WebSocket", "sse": "SSE", "longpoll": "long poll"}
 COLOURS = {"penstock": "#0072b2", "Nchan": "#d98200", "Pushpin": "#8e44ad",
            "node, ws": "#5d6d7e"}

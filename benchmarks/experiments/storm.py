@@ -22,7 +22,7 @@ METHOD = ("Readers over SSE, and over WebSocket with `penstock.v1`, follow one "
           "the newest message of the moment. The clients are one Python "
           "program with one CPU, which is the limit to how fast they come "
           "back; penstock's own processor's time is what it costs the server.")
-SECONDS = (8, 60)
+SECONDS = (6, 16)
 
 
 class Cursor:
