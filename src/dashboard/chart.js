@@ -63,6 +63,7 @@ export class Chart {
     } else {
       this.#plot = new uPlot(this.#options(), this.#data ?? [[], [], [], [], []],
         this.#place);
+      this.draw();
     }
     this.resize();
   }
@@ -77,7 +78,7 @@ export class Chart {
       scales: { y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       axes: [
         { ...axis, space: 80, size: 26, values: (u, ticks) => ticks.map(t => {
-          const s = Math.round(Date.now() / 1000 - t);
+          const s = Math.round((u.data[0].at(-1) ?? Date.now() / 1000) - t);
           return s <= 1 ? 'now' : s < 60 ? `−${s} s`
             : `−${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`;
         }), grid: { show: false } },
@@ -135,12 +136,14 @@ export class Chart {
 
   #drawPlain() {
     const { width, height } = this.#canvas, c = this.#canvas.getContext('2d');
-    const most = Math.max(1e-9, ...this.#rows.flat().filter(Number.isFinite));
+    const most = Math.max(0, ...this.#rows.flat().filter(Number.isFinite)) || 1;
     const dpr = devicePixelRatio, span = Math.max(60, this.#rows[0].length - 1);
     c.clearRect(0, 0, width, height);
     c.font = `${12 * dpr}px system-ui, sans-serif`;
     c.fillStyle = colour('faint');
     c.fillText(this.#unit(most), 0, 14 * dpr);
+    c.fillStyle = colour('line');
+    c.fillRect(0, height - dpr, width, dpr);
     c.lineWidth = 2 * dpr;
     TRANSPORTS.forEach((t, k) => {
       c.strokeStyle = colour(t);

@@ -154,7 +154,8 @@ function countRoutes() {
 live.addEventListener('document', () => {
   const { said } = live;
   put($('about'), `${said.version} · up ${duration(said.uptime_s)} · ${
-    said.workers} ${said.workers === 1 ? 'worker' : 'workers'} · ${count(said.clients)} connections`);
+    said.workers} ${said.workers === 1 ? 'worker' : 'workers'} · ${
+    count(said.clients)} ${said.clients === 1 ? 'connection' : 'connections'}`);
   if (shown !== whereTo().name || (shown !== 'overview' && !view)) navigate();
   update();
 });

@@ -228,6 +228,7 @@ export class RaceView {
 
   #addWebRtc(signal) {
     const lane = new Lane('webrtc');
+    lane.element.title = 'What the WebSocket has brought goes on from one peer to another';
     this.#lanes.splice(-1, 0, lane); // polls, the slowest, stand last
     this.webrtc = new WebRtcLink(signal, {
       state: text => put(lane.state, text),
@@ -354,18 +355,18 @@ export class RaceView {
     c.fillStyle = paints.faint.solid;
     c.font = '11px system-ui, sans-serif';
     c.textAlign = 'center';
-    const every = span > 15000 ? 5000 : 1000;
-    for (let t = Math.ceil((time - span) / every) * every; t <= time; t += every) {
+    const every = (width < 500 ? 2 : 1) * (span > 15000 ? 5000 : 1000);
+    const foot = y(this.#lanes.length - 0.5);
+    for (let ago = 0; ago < span; ago += every) {
+      const at = x(time - ago);
       c.globalAlpha = 0.6;
       c.beginPath();
-      c.moveTo(x(t), 0.3 * LANE);
-      c.lineTo(x(t), y(this.#lanes.length - 0.5));
+      c.moveTo(at, 0.3 * LANE);
+      c.lineTo(at, foot);
       c.stroke();
+      c.globalAlpha = 1;
+      c.fillText(ago === 0 ? 'now' : `−${ago / 1000} s`, at, foot + 14);
     }
-    c.globalAlpha = 1;
-    for (let s = 0; s < span / 1000; s += every / 1000)
-      c.fillText(s === 0 ? 'now' : `−${s} s`, Math.min(x(time - s * 1000), width - 14),
-        y(this.#lanes.length - 0.5) + 14);
     this.#lanes.forEach((lane, i) => {
       c.strokeStyle = paints[lane.name].soft;
       c.lineWidth = 2;

@@ -47,6 +47,7 @@ export class RouteView {
       ['p99 ever', 'The same since the start'], ['max ever', 'The oldest since the start'],
       ['CPU / message', 'Processor time of a delivery, sampled'],
       ['Waited', 'How long readers waited for their full sockets']], 'What each transport did');
+    this.nothing = h('p', { class: 'faint' }, 'Nothing yet: nobody has asked for it.');
     this.advice = h('section', { class: 'card advice', 'aria-label': 'Advice' });
     this.prices = new Grid([['Transport'], ['Octets/s'], ['Requests/s'], ['CPU/s'],
       ['Memory'], ['Age, mean'], ['p99'], ['Delivers'], ['Fits']], 'The price of each transport');
@@ -64,7 +65,7 @@ export class RouteView {
       h('div', { class: 'charts' },
         h('figure', { class: 'card' }, h('figcaption', {}, 'Delivered, messages a second'), delivered),
         h('figure', { class: 'card' }, h('figcaption', {}, 'Sent, octets a second with all framing'), sent)),
-      h('section', { class: 'card' }, h('h2', {}, 'What each transport did'), this.transports.element),
+      h('section', { class: 'card' }, h('h2', {}, 'What each transport did'), this.nothing, this.transports.element),
       this.advice);
     this.delivered = new Chart(delivered);
     this.sent = new Chart(sent, bytes);
@@ -108,6 +109,8 @@ export class RouteView {
 
   #transports({ parts }) {
     const names = [...TRANSPORTS, 'proxy', 'other'].filter(t => parts[t]);
+    this.nothing.hidden = names.length > 0;
+    this.transports.element.hidden = names.length === 0;
     this.transports.set(names.map(t => {
       const p = parts[t], a = p.age_ms ?? {};
       return [t, NAMES[t], count(p.readers), count(p.delivered), count(p.merged),

@@ -39,7 +39,7 @@ export class WebRtcLink {
       const peer = new RTCPeerConnection();
       peer.onicecandidate = e => e.candidate && this.#say({ from, ice: e.candidate });
       peer.onconnectionstatechange = () => this.#tell.state(
-        peer.connectionState === 'connected' ? 'one hop after WebSocket'
+        peer.connectionState === 'connected' ? 'one hop more'
           : peer.connectionState);
       peer.waiting = [];
       return peer;

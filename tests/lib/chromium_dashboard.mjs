@@ -208,7 +208,7 @@ const modes = {
       await until(page, `.lane.${t} small`, s => s === 'open');
     await until(page, '.lane.poll small', s => s.startsWith('every'));
     const lanes = await page.locator('.lane').count();
-    if (lanes > 5) await until(page, '.lane.webrtc small', s => s.startsWith('one hop'));
+    if (lanes > 5) await until(page, '.lane.webrtc small', s => s === 'one hop more');
     const names = ['websocket', 'sse', 'longpoll', 'poll', ...lanes > 5 ? ['webrtc'] : []];
     for (let n = 0; n < 3; n++) await page.click('#race-publish');
     const got = {};
