@@ -3,11 +3,14 @@
 open in Chromium, and a trace of that.
 
     PENSTOCK_NODE=build/node benchmarks/dashboard.py build/plain/penstock
-        [--routes 200] [--readers 10000] [--seconds 20] [--shots FOLDER]
+        [--routes 200] [--readers 10000] [--seconds 20] [--rounds 3]
+        [--no-cpu] [--no-page] [--shots FOLDER]
 
-Prints, as CSV: the longest tasks of the page's main thread, and the part of one
-core that penstock takes with a page that watches and without one, by turns.  The
-difference is what the page costs.  With --shots, pictures of each view."""
+Prints, as CSV (of several: median, least, most): the part of one core that
+penstock takes with a page that watches and without one, by turns of so many
+seconds, whose difference is what the page costs; and the longest tasks of the
+page's main thread while it is opened (five times), watched, used, and races.
+With --shots, pictures of each view."""
 
 import argparse
 import heapq
@@ -151,45 +154,68 @@ def browser(p, mode, seconds, shots=""):
     return [json.loads(l) for l in done.stdout.splitlines() if l.startswith("{")]
 
 
+def cpu_s(p):
+    """Seconds that penstock has run, of the whole and of its main thread, which
+    makes the documents: to the nanosecond, where ticks of 10 ms would be most of
+    what is looked for."""
+    tasks = pathlib.Path(f"/proc/{p.process.pid}/task")
+    ran = {int(t.name): int((t / "schedstat").read_text().split()[0]) / 1e9
+           for t in tasks.iterdir()}
+    return sum(ran.values()), ran[p.process.pid]
+
+
 def watched(p, seconds, on):
-    """The part of a core that penstock takes, in percent, with somebody who reads
-    /live or without; no browser is there to take the machine."""
+    """Of a core, in percent: what penstock takes, and its main thread, with
+    somebody who reads /live or without; and the octets a second that it reads.  No
+    browser is there to take the machine."""
     s = socket.create_connection(("127.0.0.1", p.admin_port))
     if on:
         s.sendall(b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n")
     selector = selectors.DefaultSelector()
     selector.register(s, selectors.EVENT_READ)
-    octets, began, cpu = 0, time.monotonic(), p.cpu_s()
+    octets, began, before = 0, time.monotonic(), cpu_s(p)
     while (left := began + seconds - time.monotonic()) > 0:
         if selector.select(left):
             octets += len(s.recv(1 << 20))
     took = time.monotonic() - began
     s.close()
-    return (p.cpu_s() - cpu) / took * 100, octets / took
+    return [(now - then) / took * 100 for now, then in zip(cpu_s(p), before)
+            ] + [octets / took]
 
 
 def document(p, n=400):
     """The same, from what one document costs: many are asked for, and what the
     rest takes meanwhile is taken off."""
-    rest, _ = watched(p, 4, False)
-    began, cpu = time.monotonic(), p.cpu_s()
+    rest = watched(p, 4, False)[0]
+    began, (before, _) = time.monotonic(), cpu_s(p)
     for _ in range(n):
         p.admin("GET", "/routes")
     took = time.monotonic() - began
-    each_ms = ((p.cpu_s() - cpu) - took * rest / 100) / n * 1000
+    each_ms = ((cpu_s(p)[0] - before) - took * rest / 100) / n * 1000
     print(f"cpu_ms_for_one_document,{each_ms:.2f}", flush=True)
 
 
-def measure(p, seconds, rounds=5):
-    rows = []
+def spread(name, values):
+    values = sorted(values)
+    print(f"{name},{statistics.median(values):.2f},{values[0]:.2f},{values[-1]:.2f}",
+          flush=True)
+
+
+def measure(p, seconds, rounds):
+    """Turns with a watcher between turns without: each is set beside the mean of
+    its two neighbours, so what slowly changes is in both."""
+    without, with_one = [watched(p, seconds, False)], []
     for _ in range(rounds):
-        off, _ = watched(p, seconds, False)
-        on, octets = watched(p, seconds, True)
-        rows.append((on, off, octets))
-        print(f"round,{on:.2f},{off:.2f},{on - off:.2f},{octets:.0f}", flush=True)
-    difference = sorted(on - off for on, off, _ in rows)
-    print(f"cpu_percent_of_a_core_for_live,{statistics.median(difference):.2f},"
-          f"{difference[0]:.2f},{difference[-1]:.2f}")
+        with_one.append(watched(p, seconds, True))
+        without.append(watched(p, seconds, False))
+    for name, i in (("process", 0), ("main_thread", 1)):
+        for kind, turns in (("watched", with_one), ("unwatched", without)):
+            print(f"cpu_percent_{name}_{kind}," +
+                  " ".join(f"{t[i]:.2f}" for t in turns))
+        spread(f"cpu_percent_of_a_core_for_live_{name}",
+               [on[i] - (without[k][i] + without[k + 1][i]) / 2
+                for k, on in enumerate(with_one)])
+    spread("live_octets_per_s", [t[2] for t in with_one])
 
 
 def main():
@@ -199,7 +225,9 @@ def main():
     args.add_argument("--readers", type=int, default=10000)
     args.add_argument("--seconds", type=int, default=20)
     args.add_argument("--shots", default="")
+    args.add_argument("--rounds", type=int, default=3)
     args.add_argument("--no-cpu", action="store_true")
+    args.add_argument("--no-page", action="store_true")
     args.add_argument("--mode", default="trace", choices=["trace", "shots"])
     args = args.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -218,9 +246,10 @@ def main():
             print(f"readers,{args.readers}\nroutes,{args.routes}", flush=True)
             time.sleep(5)
             if not args.no_cpu:
-                print("round,watched,unwatched,difference,live_octets_per_s")
                 document(p)
-                measure(p, max(2, args.seconds / 5))
+                measure(p, args.seconds, args.rounds)
+            if args.no_page:
+                return
             for said in browser(p, args.mode, args.seconds, args.shots):
                 for name, value in said.items():
                     print(f"{name},{value}", flush=True)
