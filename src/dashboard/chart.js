@@ -42,6 +42,13 @@ export const faded = (name, alpha) =>
 
 // --- large ones -----------------------------------------------------------------
 
+// Ticks at whole distances from now, which is where the lines end.
+function backwards(u, axis, from, to, step) {
+  const ticks = [];
+  for (let t = to; t >= from; t -= step) ticks.unshift(t);
+  return ticks;
+}
+
 // One line for each transport.  unit formats the numbers of its axis.
 export class Chart {
   #place; #unit; #plot = null; #canvas = null; #data; #rows; #closed = false;
@@ -73,11 +80,11 @@ export class Chart {
       grid: { stroke: () => colour('line'), width: 1 }, ticks: { show: false } };
     return {
       width: Math.max(this.#place.clientWidth, 100), height: HEIGHT,
-      legend: { show: false }, padding: [8, 8, 0, 0],
+      legend: { show: false }, padding: [8, 18, 0, 0],
       cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
       scales: { y: { range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       axes: [
-        { ...axis, space: 80, size: 26, values: (u, ticks) => ticks.map(t => {
+        { ...axis, space: 80, size: 26, splits: backwards, values: (u, ticks) => ticks.map(t => {
           const s = Math.round((u.data[0].at(-1) ?? Date.now() / 1000) - t);
           return s <= 1 ? 'now' : s < 60 ? `−${s} s`
             : `−${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')}`;
