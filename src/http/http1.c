@@ -390,7 +390,7 @@ static void send_in_turn(struct http1 *h)
     }
     in->late = true;
     in->later.run = send_late;
-    worker_post(worker_self(), &in->later);
+    worker_post_last(worker_self(), &in->later);
 }
 
 /* Gives back what could not be while the parser was calling us. */

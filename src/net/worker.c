@@ -43,6 +43,7 @@ static void finish_round(struct worker *w)
 {
     run_notes(mailbox_take(&w->mailbox));
     run_notes(mailbox_take(&w->local));
+    run_notes(mailbox_take(&w->last));
     if (w->round_end != NULL)
         w->round_end();
 }
@@ -76,6 +77,11 @@ fail:
     return NULL;
 }
 
+static bool has_work(const struct worker *w)
+{
+    return w->local.top != NULL || w->last.top != NULL;
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
@@ -86,7 +92,7 @@ static void *worker_main(void *arg)
     snprintf(name, sizeof(name), "worker-%u", w->index);
     pthread_setname_np(pthread_self(), name);
     while (!w->stopping) {
-        poller_run(&w->poller, w->local.top != NULL
+        poller_run(&w->poller, has_work(w)
                                    ? 0
                                    : wheel_wait_ms(&w->wheel, clock_now_us()));
         wheel_turn(&w->wheel, clock_now_us());
@@ -130,6 +136,7 @@ void worker_free(struct worker *w)
     struct note *late;
 
     while ((late = mailbox_take(&w->local)) != NULL ||
+           (late = mailbox_take(&w->last)) != NULL ||
            (late = mailbox_take(&w->mailbox)) != NULL)
         run_notes(late);
     if (w->dns != NULL)
@@ -152,6 +159,12 @@ void worker_post(struct worker *w, struct note *note)
     if (mailbox_put(&w->mailbox, note) &&
         write(w->wake_fd, &one, sizeof(one)) < 0)
         assert(errno == EAGAIN); /* the count is full: it is awake */
+}
+
+void worker_post_last(struct worker *w, struct note *note)
+{
+    assert(w == self);
+    mailbox_put(&w->last, note);
 }
 
 struct evdns_base *worker_dns(struct worker *w)

@@ -27,6 +27,7 @@ struct worker {
     struct polled wake;
     struct wheel wheel;
     struct mailbox local;         /* notes from this worker itself */
+    struct mailbox last;          /* the same, to run behind all others */
     char *scratch;                /* WORKER_SCRATCH octets for reading into */
     LIST_HEAD(, conn) conns;
     unsigned conn_count;
@@ -50,6 +51,10 @@ void worker_free(struct worker *w);
 /* Puts a note into w's mailbox.  Any thread; from w itself it costs no wake-up
  * and runs before the loop sleeps again. */
 void worker_post(struct worker *w, struct note *note);
+
+/* The same from w itself, for what is to be done once all other notes of this
+ * round have run. */
+void worker_post_last(struct worker *w, struct note *note);
 
 /* Whether w, which this thread is, has notes to run before it sleeps. */
 static inline bool worker_has_notes(const struct worker *w)
