@@ -21,6 +21,13 @@ uint64_t clock_now_us(void)
     return us != 0 ? us : read_us(CLOCK_MONOTONIC);
 }
 
+uint64_t clock_coarse_us(void)
+{
+    uint64_t us = atomic_load_explicit(&by_hand, memory_order_relaxed);
+
+    return us != 0 ? us : read_us(CLOCK_MONOTONIC_COARSE);
+}
+
 uint64_t clock_wall_ms(void)
 {
     uint64_t us = atomic_load_explicit(&by_hand, memory_order_relaxed);
