@@ -134,7 +134,8 @@ int channel_append(struct channel *c, struct message **messages, unsigned n,
     waiting = done > 0 ? take_waiting(c) : 0;
     pthread_mutex_unlock(&c->lock);
 
-    atomic_store_explicit(&c->used_us, clock_now_us(), memory_order_relaxed);
+    atomic_store_explicit(&c->used_us, clock_coarse_us(),
+                          memory_order_relaxed);
     wake(c, waiting);
     history_free_evicted(evicted);
     meter_add(METER_messages_published, c->hub->uncounted ? 0 : done);
@@ -187,7 +188,8 @@ int channel_append_once(struct channel *c, struct str key,
         waiting = take_waiting(c);
     pthread_mutex_unlock(&c->lock);
 
-    atomic_store_explicit(&c->used_us, clock_now_us(), memory_order_relaxed);
+    atomic_store_explicit(&c->used_us, clock_coarse_us(),
+                          memory_order_relaxed);
     wake(c, waiting);
     history_free_evicted(evicted);
     meter_add(METER_messages_published, rc == 1);

@@ -78,6 +78,8 @@ static void evict_oldest(struct history *h, struct message **evicted)
     h->count--;
     h->bytes -= m->len;
     h->lost_stamp = m->stamp;
+    if (h->count > 0)
+        h->oldest_us = history_at(h, history_first_seq(h))->born_us;
     m->evicted_next = *evicted;
     *evicted = m;
 }
@@ -96,7 +98,8 @@ int history_append(struct history *h, struct message *m,
     if (!m->aside)
         h->newest_seq = m->seq;
     *slot(h, m->seq) = m;
-    h->count++;
+    if (h->count++ == 0)
+        h->oldest_us = m->born_us;
     h->bytes += m->len;
     return 0;
 }
@@ -105,8 +108,7 @@ void history_expire(struct history *h, uint64_t now_us,
                     struct message **evicted)
 {
     while (h->bounds.age_us > 0 && h->count > 0 &&
-           history_at(h, history_first_seq(h))->born_us + h->bounds.age_us <=
-               now_us)
+           h->oldest_us + h->bounds.age_us <= now_us)
         evict_oldest(h, evicted);
 }
 

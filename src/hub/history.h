@@ -16,6 +16,7 @@ struct history {
     uint64_t epoch;
     uint64_t next_seq;      /* of the next append; 1 at first */
     uint64_t newest_seq;    /* of the last one that is not aside; 0: none was */
+    uint64_t oldest_us;     /* when the oldest message held was born */
     uint64_t lost_stamp;    /* of the newest message that is gone; 0: none is */
     struct message **ring;  /* cap slots, a power of two; seq & (cap - 1) */
     unsigned cap, count;
