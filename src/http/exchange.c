@@ -19,7 +19,7 @@ void exchange_begin(struct exchange *x, const struct service *service,
         .processing = x->processing,
         .service = service,
         .request = request,
-        .started_us = clock_now_us(),
+        .started_us = accesslog_enabled() ? clock_now_us() : 0,
         .busy = true,
         .is_head = str_eq(request->method, STR("HEAD")),
         .http10 = request->minor == 0,
@@ -40,7 +40,7 @@ static bool what_to_log(const struct exchange *x, struct str *method,
     } else {
         return false;
     }
-    return accesslog_enabled();
+    return x->started_us != 0 && accesslog_enabled();
 }
 
 static void log_access(const struct exchange *x)
