@@ -169,7 +169,7 @@ static void on_ended(struct reader *r)
 }
 
 /* It is never blocked, so it never falls behind. */
-static const struct reader_ops waiter_reader = {on_ready, on_ready, on_ended};
+static const struct reader_ops waiter_reader = {on_ready, on_ready, on_ended, NULL};
 
 static void on_timeout(struct exchange *x)
 {

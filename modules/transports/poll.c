@@ -164,7 +164,7 @@ static void answer_newest(struct exchange *x, const struct feed *feed,
 static void ignore(struct reader *r)
 {
 }
-static const struct reader_ops poll_reader = {ignore, ignore, ignore};
+static const struct reader_ops poll_reader = {ignore, ignore, ignore, NULL};
 
 /* Whether each of several channels is read from a place that stays. */
 static bool all_from_ids(const struct feed *feed)
@@ -327,7 +327,7 @@ static void on_first(struct reader *r)
     first_free(f);
 }
 
-static const struct reader_ops first_reader = {on_first, on_first, on_first};
+static const struct reader_ops first_reader = {on_first, on_first, on_first, NULL};
 
 static void on_enough(struct exchange *x)
 {

@@ -115,7 +115,7 @@ struct exchange {
     const void *about;              /* the service's: what of its settings */
     const char *route;              /* for the log: the path as configured */
     struct headers *extra;          /* exchange_add(); NULL: none */
-    uint64_t started_us;
+    uint64_t started_us;            /* 0: it is not to be logged */
     uint64_t sent_bytes;            /* of the body, as the handler wrote it */
     uint16_t status;                /* 0 until the head is sent */
     tally_id tally;                 /* where it is counted: exchange_count() */
@@ -160,6 +160,14 @@ void exchange_write(struct exchange *x, const void *data, size_t len);
 /* Sends octets that are framed already (exchange_framed()), keeping nothing:
  * returns how many were taken; drained follows where that is not all. */
 size_t exchange_writev(struct exchange *x, const struct iovec *iov, int n);
+/* Fetches what the next such write will look at: x, and its protocol's own,
+ * which stands around it. */
+static inline void exchange_prefetch(const struct exchange *x)
+{
+    __builtin_prefetch((const char *)x - 64);
+    __builtin_prefetch(x);
+    __builtin_prefetch((const char *)x + 64);
+}
 /* Whether exchange_writev() wants chunk frames around a body's octets. */
 static inline bool exchange_framed(const struct exchange *x)
 {

@@ -11,6 +11,9 @@
  * microseconds each, half a millisecond. */
 #define SLICE 128
 
+#define FETCH_FAR  4 /* readers: itself, */
+#define FETCH_NEAR 2 /* and what it points to */
+
 /* What one turn round the audience hands out. */
 struct pass {
     uint64_t first_seq;
@@ -188,7 +191,8 @@ static void count_reader(struct channel *c, int by)
     channel_watch_fn *watch;
     void *arg;
 
-    atomic_store_explicit(&c->used_us, clock_now_us(), memory_order_relaxed);
+    atomic_store_explicit(&c->used_us, clock_coarse_us(),
+                          memory_order_relaxed);
     if (before + (unsigned)by != 0 && before != 0)
         return;
     pthread_mutex_lock(&c->lock);
@@ -424,6 +428,20 @@ static void serve(struct audience *a, struct reader *r)
         r->ops->behind(r);
 }
 
+/* Many readers are more than a cache holds: what those who come next are made
+ * of is fetched while these are served. */
+static void fetch_ahead(const struct audience *a)
+{
+    if (a->at + FETCH_FAR < a->count)
+        __builtin_prefetch(a->readers[a->at + FETCH_FAR]);
+    if (a->at + FETCH_NEAR < a->count) {
+        struct reader *r = a->readers[a->at + FETCH_NEAR];
+
+        if (r->ops->soon != NULL)
+            r->ops->soon(r);
+    }
+}
+
 /* The note: a slice of a pass, or of several short ones. */
 static void audience_run(struct note *note)
 {
@@ -436,6 +454,7 @@ static void audience_run(struct note *note)
             channel_unref(&c); /* the note's */
             return;
         }
+        fetch_ahead(a);
         if (a->at < a->count)
             serve(a, a->readers[a->at++]);
         if (a->at >= a->count)

@@ -25,6 +25,9 @@ struct reader_ops {
     void (*behind)(struct reader *r);
     /* The channel was deleted.  Must leave. */
     void (*ended)(struct reader *r);
+    /* Its turn is about to come: to prefetch what ready() looks at.  May be
+     * NULL. */
+    void (*soon)(const struct reader *r);
 };
 
 /* Embedded in whatever reads.  Its worker's alone. */

@@ -57,7 +57,7 @@ static void member_ended(struct reader *r)
 }
 
 static const struct reader_ops member_ops = {member_ready, member_ready,
-                                             member_ended};
+                                             member_ended, NULL};
 
 /* ---- looking --------------------------------------------------------------- */
 

@@ -169,7 +169,7 @@ static void witness_ended(struct reader *r)
 }
 
 static const struct reader_ops witness_ops = {witness_ready, witness_behind,
-                                              witness_ended};
+                                              witness_ended, NULL};
 
 static inline int witness_join(struct witness *w, struct channel *c,
                                struct cursor cursor)

@@ -93,7 +93,7 @@ static void on_ended(struct reader *r)
     reader_leave(r);
 }
 
-static const struct reader_ops listener_ops = {on_ready, on_behind, on_ended};
+static const struct reader_ops listener_ops = {on_ready, on_behind, on_ended, NULL};
 
 /* Goes on where it was; on a channel of the same name from its start. */
 static void join(struct listener *l)

@@ -87,7 +87,7 @@ static void story_ended(struct reader *r)
 }
 
 static const struct reader_ops story_ops = {story_ready, story_behind,
-                                            story_ended};
+                                            story_ended, NULL};
 
 static int begin(struct story *s, unsigned count, struct cursor cursor)
 {
@@ -152,7 +152,7 @@ static void asks_before_it_reads(struct reader *r)
 static void it_is_not_dry_when_it_is_told_of_news(void **state)
 {
     static const struct reader_ops ops = {asks_before_it_reads, story_behind,
-                                          story_ended};
+                                          story_ended, NULL};
     struct story s = {0};
 
     begin(&s, 2, no_cursor);
@@ -553,7 +553,7 @@ static void on_ready(struct reader *r)
         reader_leave(r);
 }
 
-static const struct reader_ops follower_ops = {on_ready, on_ready, on_ready};
+static const struct reader_ops follower_ops = {on_ready, on_ready, on_ready, NULL};
 
 static void join(struct follower *f)
 {
