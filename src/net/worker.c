@@ -16,6 +16,10 @@
 
 /* Nearly all of a heap of glibc's, 64 MiB, in pieces that are still taken from
  * there. */
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
+#define GLIBC_HEAP
+#endif
 #define HEAP_BLOCKS 500
 #define HEAP_BLOCK  (120 * 1024)
 
@@ -86,12 +90,14 @@ fail:
  * time, and only once for each: so all of it is opened here and given back. */
 static void open_heap(void)
 {
+#ifdef GLIBC_HEAP
     void *blocks[HEAP_BLOCKS];
 
     for (int i = 0; i < HEAP_BLOCKS; i++)
         blocks[i] = malloc(HEAP_BLOCK);
     for (int i = 0; i < HEAP_BLOCKS; i++)
         free(blocks[i]);
+#endif
 }
 
 static bool has_work(const struct worker *w)

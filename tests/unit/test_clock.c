@@ -25,6 +25,16 @@ static void it_never_goes_back(void **state)
     }
 }
 
+static void the_coarse_one_is_little_behind(void **state)
+{
+    for (int i = 0; i < 1000; i++) {
+        uint64_t before = clock_now_us(), coarse = clock_coarse_us();
+
+        assert_true(coarse + CLOCK_COARSE_US >= before);
+        assert_true(coarse <= clock_now_us());
+    }
+}
+
 static void wall_time_is_after_2020(void **state)
 {
     assert_true(clock_wall_ms() > UINT64_C(1577836800000));
@@ -64,6 +74,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_never_goes_back),
+        cmocka_unit_test(the_coarse_one_is_little_behind),
         cmocka_unit_test(wall_time_is_after_2020),
         cmocka_unit_test_teardown(a_stopped_clock_stands, run_again),
         cmocka_unit_test_teardown(a_stopped_clock_is_moved_by_hand, run_again),
