@@ -29,24 +29,6 @@ fail:
     return -ENOMEM;
 }
 
-void buffer_append(struct buffer *b, const void *data, size_t len)
-{
-    if (len == 0 || buffer_reserve(b, len) < 0)
-        return;
-    memcpy(b->data + b->len, data, len);
-    b->len += len;
-}
-
-void buffer_append_str(struct buffer *b, struct str s)
-{
-    buffer_append(b, s.p, s.n);
-}
-
-void buffer_append_byte(struct buffer *b, char c)
-{
-    buffer_append(b, &c, 1);
-}
-
 void buffer_append_u64(struct buffer *b, uint64_t n)
 {
     char digits[DECIMAL_MAX];

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "base/strings.h"
 
@@ -18,9 +19,22 @@ struct buffer {
 
 /* Makes room for more bytes after len.  0 or -ENOMEM (failed is then set). */
 int buffer_reserve(struct buffer *b, size_t more);
-void buffer_append(struct buffer *b, const void *data, size_t len);
-void buffer_append_str(struct buffer *b, struct str s);
-void buffer_append_byte(struct buffer *b, char c);
+static inline void buffer_append(struct buffer *b, const void *data, size_t len)
+{
+    if (len == 0 || b->failed ||
+        (b->cap - b->len < len && buffer_reserve(b, len) < 0))
+        return;
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+}
+static inline void buffer_append_str(struct buffer *b, struct str s)
+{
+    buffer_append(b, s.p, s.n);
+}
+static inline void buffer_append_byte(struct buffer *b, char c)
+{
+    buffer_append(b, &c, 1);
+}
 /* In decimal. */
 void buffer_append_u64(struct buffer *b, uint64_t n);
 void buffer_printf(struct buffer *b, const char *format, ...)

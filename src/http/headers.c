@@ -18,29 +18,18 @@ int headers_add(struct headers *h, struct str name, struct str value)
     return 0;
 }
 
-bool headers_next(const struct headers *h, const char *name, unsigned *at,
+bool headers_find(const struct headers *h, struct str name, unsigned *at,
                   struct str *value)
 {
-    struct str want = str_of(name);
-
     while (*at < h->count) {
         const struct header *header = &h->list[(*at)++];
 
-        if (str_eq_nocase(header->name, want)) {
+        if (str_eq_nocase(header->name, name)) {
             *value = header->value;
             return true;
         }
     }
     return false;
-}
-
-struct str headers_get(const struct headers *h, const char *name)
-{
-    struct str value = STR_NONE;
-    unsigned at = 0;
-
-    headers_next(h, name, &at, &value);
-    return value;
 }
 
 struct str headers_get_only(const struct headers *h, const char *name)

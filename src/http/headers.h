@@ -15,13 +15,26 @@ struct headers {
 
 /* 0 or -ENOMEM. */
 int headers_add(struct headers *h, struct str name, struct str value);
+/* As headers_next(), which knows the length of a literal as it is compiled. */
+bool headers_find(const struct headers *h, struct str name, unsigned *at,
+                  struct str *value);
+/* Walks all fields of that name: *at is 0 at first.  False at the end. */
+static inline bool headers_next(const struct headers *h, const char *name,
+                                unsigned *at, struct str *value)
+{
+    return headers_find(h, str_of(name), at, value);
+}
 /* The first field of that name (without case); absent if there is none. */
-struct str headers_get(const struct headers *h, const char *name);
+static inline struct str headers_get(const struct headers *h, const char *name)
+{
+    struct str value = STR_NONE;
+    unsigned at = 0;
+
+    headers_next(h, name, &at, &value);
+    return value;
+}
 /* The one field of that name; absent if there is none, or more than one. */
 struct str headers_get_only(const struct headers *h, const char *name);
-/* Walks all fields of that name: *at is 0 at first.  False at the end. */
-bool headers_next(const struct headers *h, const char *name, unsigned *at,
-                  struct str *value);
 /* Whether any field of that name has the token in its list. */
 bool headers_list_has(const struct headers *h, const char *name,
                       const char *token);

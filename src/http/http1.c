@@ -25,6 +25,8 @@
 #define OUTPUT_MAX (256 * 1024)
 /* Answers up to this size are put together with others. */
 #define GATHER_MAX (16 * 1024)
+/* What is copied for less than a write of several pieces costs over one. */
+#define JOIN_MAX   2048
 #define TIMED_EVERY 8 /* requests */
 #define EMIT_MAX   3 /* pieces that one write of a body takes */
 /* A request body that nobody wants is read to its end up to here, so that the
@@ -653,6 +655,11 @@ static void emit(struct http1 *h, const struct iovec *iov, int n)
     }
     if (output == NULL || output->len == 0) {
         conn_write_all(&h->conn, iov, n);
+        return;
+    }
+    if (total < JOIN_MAX) {
+        gather(h, iov, n);
+        send_output(h);
         return;
     }
     all[0] = (struct iovec){output->data, output->len};
