@@ -206,9 +206,13 @@ def settings(case, price):
 
 
 def lasting(case, price, seconds):
-    """Several polls, or deliveries, of each reader."""
+    """Several polls, or deliveries, of each reader; and so many updates that
+    they are published at all, where that is soon enough."""
     apart = max(price.get("poll_ms", 0) / 1000,
                 1 / price.get("max_rate_per_s", 1e9)) / case.lapse
+    several = 5.5 / (case.rate * case.lapse)
+    if several < 8:
+        seconds = max(seconds, several)
     return max(seconds, min(6, 5 * apart))
 
 

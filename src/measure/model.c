@@ -149,12 +149,14 @@ static double cold_of(const struct reckoning *r, double rate)
 }
 
 /* What each of so many polls of a reader a second takes more: a processor that
- * had nothing to do for a while has to come back to it.  On a straight line over
- * logarithms between what is known. */
+ * had nothing to do for a while, neither polls nor updates, has to come back to
+ * it.  On a straight line over logarithms between what is known. */
 static double lonely_of(const struct reckoning *r, double rate)
 {
+    const struct workload *w = r->w;
     const double *known = r->costs->lonely_us;
-    double all = rate * r->w->readers / r->w->workers * r->w->lapse;
+    double all = (rate * w->readers + w->rate * w->channels) / w->workers *
+                 w->lapse;
     double at = all <= 100 ? 0 : fmin(log10(all / 100), 2);
     int i = at >= 1;
 
@@ -195,9 +197,7 @@ static void end(struct price *p, const struct reckoning *r)
     p->served_in += w->sends * r->o.send_in + r->o.setup_in / w->stay_s;
     p->served_out += w->sends * r->o.send_out + r->o.setup_out / w->stay_s;
     p->requests += r->part == TALLY_WEBSOCKET ? 0 : w->sends;
-    p->cpu_us += w->sends * c->send_us[r->part] *
-                     cold_of(r, w->sends) +
-                 c->connect_us / w->stay_s;
+    p->cpu_us += w->sends * c->send_us[r->part] + c->connect_us / w->stay_s;
     p->cpu_us *= r->heat;
     p->utilization = p->cpu_us * 1e-6 * w->readers / w->workers;
     if (p->utilization > UTILIZATION_MAX)

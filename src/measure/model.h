@@ -63,11 +63,13 @@ struct model_costs {
                                     * each, in parts of 1: what has been quiet
                                     * is in no cache */
     double lonely_us[3]; /* what a poll takes more, as it comes by itself, where
-                          * 100, 1000 and 10000 of them come to a core a second */
+                          * 100, 1000 and 10000 polls and updates come to a core
+                          * a second */
     double message_us; /* each further message in the same write or answer */
     double merge_us;   /* each that a follower is not sent */
     double kib_us;     /* each KiB of data */
-    double send_us[MODEL_TRANSPORTS];     /* a message from a client */
+    double send_us[MODEL_TRANSPORTS];     /* a message from a client, who sends
+                                           * now and then */
     double connect_us;
     double memory_bytes[MODEL_TRANSPORTS]; /* of a reader who waits, ours */
     double socket_bytes;                   /* and the kernel's */

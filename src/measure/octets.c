@@ -10,12 +10,17 @@
 #include "http/answer_head.h"
 #include "http/date.h"
 #include "hub/encoding.h"
+#include "wire/gzip.h"
 #include "wire/sse.h"
 #include "wire/websocket.h"
 
 /* What is longer is measured at this length and half of it; what follows grows
  * as it did in between. */
 #define SAMPLE_BYTES 65536
+
+/* Of longer ones compression leaves of what is around the data about as much as
+ * of the data; shorter ones are compressed and measured. */
+#define PACKED_SAMPLE_MAX 4096
 
 #define EPOCH 1 /* all ids of one length have the same octets */
 #define WALL_MS 1800000000000
@@ -31,7 +36,71 @@ static const struct str type_names[] = {
 
 /* ---- messages ------------------------------------------------------------ */
 
-/* One of that length.  Digits are a JSON value as well as text. */
+/* As a route has it unless told. */
+static const struct deflate_settings usual_compress = {
+    .on = true, .level = 6, .min_bytes = 256};
+
+static double deflated_length(struct str data)
+{
+    struct buffer b = {0};
+    double n;
+
+    deflate_append(&b, data, DEFLATE_BITS_MAX, usual_compress.level);
+    n = b.failed ? NAN : (double)b.len - (double)DEFLATE_TAIL.n;
+    buffer_fini(&b);
+    return n;
+}
+
+/* So many characters that nobody could guess, and one again and again. */
+static void mix_text(char *out, size_t size, size_t chance, uint64_t seed)
+{
+    static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst"
+                              "uvwxyz0123456789-_";
+    uint32_t state = (uint32_t)seed;
+
+    for (size_t i = 0; i < size; i++) {
+        state = state * 1664525 + 1013904223;
+        out[i] = i < chance ? set[state >> 26] : 'x';
+    }
+}
+
+/* Text of that length, of which compression leaves that share, or as near as
+ * text comes to it. */
+static void fill_packed(char *out, size_t size, double packed, uint64_t seed)
+{
+    size_t low = 0, high = size;
+
+    while (low < high) {
+        size_t chance = (low + high + 1) / 2;
+
+        mix_text(out, size, chance, seed);
+        if (deflated_length((struct str){out, size}) <= packed * (double)size)
+            low = chance;
+        else
+            high = chance - 1;
+    }
+    mix_text(out, size, low, seed);
+}
+
+static bool is_packed_sample(const struct octets_terms *t)
+{
+    return t->packed < 1 && t->size_bytes <= PACKED_SAMPLE_MAX;
+}
+
+/* Digits are a JSON value as well as text. */
+static void fill(char *out, const struct octets_terms *t, size_t size)
+{
+    bool json = t->kind == ENVELOPE_JSON;
+
+    memset(out, t->kind == ENVELOPE_TEXT ? 'x' : '1', size);
+    if (!is_packed_sample(t) || size < 3)
+        return;
+    fill_packed(out, size, t->packed, t->seq);
+    if (json)
+        out[0] = out[size - 1] = '"';
+}
+
+/* One of that length. */
 static struct message *sample(const struct octets_terms *t, size_t size)
 {
     struct message_parts parts = {.content_type = type_names[t->kind]};
@@ -40,7 +109,7 @@ static struct message *sample(const struct octets_terms *t, size_t size)
 
     if (data == NULL)
         return NULL;
-    memset(data, t->kind == ENVELOPE_TEXT ? 'x' : '1', size);
+    fill(data, t, size);
     parts.data = (struct str){data, size};
     m = message_new(&parts);
     free(data);
@@ -79,12 +148,29 @@ static double length_of(const struct octets_terms *t, enum wire_format format,
                        (t->size_bytes - SAMPLE_BYTES);
 }
 
-/* A message's octets as they go out.  Of what is around the data compression
- * leaves about as much as of the data. */
+static enum wire_format packed_format(enum wire_format plain)
+{
+    return plain == WIRE_SSE ? wire_format_gzip(plain)
+                             : wire_format_deflated(plain, DEFLATE_BITS_MAX);
+}
+
+/* A follower's message as it goes out. */
 static double packed_length(const struct octets_terms *t,
                             enum wire_format format, bool framed)
 {
-    return length_of(t, format, framed) * t->packed;
+    struct message *m;
+    const struct wire *w;
+    double length;
+
+    if (!is_packed_sample(t))
+        return length_of(t, format, framed) * t->packed;
+    m = sample(t, (size_t)(t->size_bytes + 0.5));
+    w = m == NULL ? NULL
+                  : message_wire_packed(m, packed_format(format),
+                                        &usual_compress);
+    length = w == NULL ? NAN : (double)wire_str(w, framed).n;
+    message_unref(&m);
+    return length;
 }
 
 static struct str id_of(const struct octets_terms *t, char out[ID_MAX])
@@ -173,17 +259,76 @@ static double batch_length(const struct octets_terms *t, double elements)
     return n;
 }
 
-static double batch_answer(const struct octets_terms *t, double elements)
+static double gzip_length(struct str body)
 {
+    struct buffer b = {0};
+    double n;
+
+    gzip_append(&b, body, usual_compress.level);
+    n = b.failed ? NAN : (double)b.len;
+    buffer_fini(&b);
+    return n;
+}
+
+/* The same with so many messages, compressed; their data is as unlike as that
+ * of strangers. */
+static double packed_batch_length(const struct octets_terms *t, unsigned count)
+{
+    struct octets_terms alike = *t;
+    struct buffer b = {0};
+    char id[ID_MAX];
+    double n = NAN;
+
+    envelope_batch_head(&b, false);
+    for (unsigned i = 0; i < count; i++) {
+        struct message *m = sample(&alike, (size_t)(t->size_bytes + 0.5));
+        const struct wire *w = m == NULL ? NULL : message_wire(m, WIRE_JSON);
+
+        alike.seq++;
+        if (i > 0)
+            buffer_append_byte(&b, ',');
+        if (w == NULL)
+            b.failed = true;
+        else
+            buffer_append_str(&b, wire_str(w, false));
+        message_unref(&m);
+    }
+    envelope_batch_tail(&b, id_of(t, id));
+    if (!b.failed)
+        n = b.len < usual_compress.min_bytes ? (double)b.len
+                                             : gzip_length(buffer_str(&b));
+    buffer_fini(&b);
+    return n;
+}
+
+/* Of that many messages. */
+static double batch_body(const struct octets_terms *t, unsigned count)
+{
+    double element;
+
+    if (is_packed_sample(t))
+        return packed_batch_length(t, count);
+    element = length_of(t, WIRE_JSON, false) * t->packed;
+    return batch_length(t, count * element + (count > 1 ? count - 1 : 0));
+}
+
+static double batch_answer(const struct octets_terms *t, unsigned count)
+{
+    double body = batch_body(t, count), plain = body;
     struct answer_headers a;
     struct batch_fields scratch;
+    struct octets_terms as_it_is = *t;
 
+    if (is_packed_sample(t)) { /* too small: as it is */
+        as_it_is.packed = 1;
+        plain = batch_body(&as_it_is, count);
+    }
     answer_init(&a);
     answer_add(&a, "Cache-Control", STR("no-store"));
     add_vary(&a, t);
     add_etag(&a, &scratch, t);
-    add_content(&a, t, STR("application/json"));
-    return answer_length(&a, 200, batch_length(t, elements));
+    add_content(&a, plain == body ? &as_it_is : t, STR("application/json"));
+    return answer_length(&a, 200, body);
 }
 
 static double empty_answer(const struct octets_terms *t)
@@ -200,12 +345,10 @@ static double empty_answer(const struct octets_terms *t)
 
 static void of_longpoll(struct octets *o, const struct octets_terms *t)
 {
-    double element = packed_length(t, WIRE_JSON, false);
-
     o->request = request_length(t, "Accept: application/json\r\n" WAIT_TEXT,
                                 true);
-    o->answer = batch_answer(t, element);
-    o->more = element + 1; /* and its comma */
+    o->answer = batch_answer(t, 1);
+    o->more = batch_body(t, 2) - batch_body(t, 1);
     o->empty = empty_answer(t);
 }
 
@@ -216,12 +359,30 @@ static void of_poll_after(struct octets *o, const struct octets_terms *t)
     o->empty = batch_answer(t, 0);
 }
 
+/* Its data alone, compressed. */
+static double packed_data_length(const struct octets_terms *t)
+{
+    struct message *m;
+    double n;
+
+    if (!is_packed_sample(t))
+        return t->size_bytes * t->packed;
+    m = sample(t, (size_t)(t->size_bytes + 0.5));
+    n = m == NULL ? NAN : gzip_length(message_data(m));
+    message_unref(&m);
+    return n;
+}
+
 static double newest_answer(const struct octets_terms *t, unsigned status)
 {
     char modified[HTTP_DATE_LEN + 1], cache[32] = "no-cache";
+    struct octets_terms as_it_is = *t;
+    bool packed = t->packed < 1 &&
+                  t->size_bytes >= (double)usual_compress.min_bytes;
     struct answer_headers a;
     struct batch_fields scratch;
 
+    as_it_is.packed = 1;
     http_date(modified, WALL_MS);
     if (t->cache_s > 0)
         snprintf(cache, sizeof(cache), "max-age=%llu",
@@ -232,8 +393,9 @@ static double newest_answer(const struct octets_terms *t, unsigned status)
     answer_add(&a, "Cache-Control", str_of(cache));
     add_vary(&a, t);
     if (status == 200)
-        add_content(&a, t, type_names[t->kind]);
-    return answer_length(&a, status, t->size_bytes * t->packed);
+        add_content(&a, packed ? t : &as_it_is, type_names[t->kind]);
+    return answer_length(&a, status, packed ? packed_data_length(t)
+                                            : t->size_bytes);
 }
 
 static void of_poll_newest(struct octets *o, const struct octets_terms *t)

@@ -12,6 +12,7 @@
 
 #include "base/amount.h"
 #include "measure/advice.h"
+#include "measure/yardstick.h"
 #include "server/ask.h"
 #include "server/costs.h"
 
@@ -53,6 +54,7 @@ static const char usage[] =
     "  --messages N       that a channel has had: its ids' length\n"
     "  --cores N          1\n"
     "  --lapse N          the machine is as busy as if all came N times as fast\n"
+    "  --calibrate        by the speed of the machine that this runs on\n"
     "  --costs FILE       what things cost this machine: see penstock(1)\n";
 
 struct wishes {
@@ -96,7 +98,7 @@ enum option_name {
     OPTION_CACHEABLE, OPTION_COMPRESS, OPTION_RAW, OPTION_POLL, OPTION_WAIT,
     OPTION_HEARTBEAT, OPTION_BATCH, OPTION_MAX_RATE, OPTION_RTT, OPTION_STAY,
     OPTION_REQUEST, OPTION_MESSAGES, OPTION_CORES, OPTION_LAPSE,
-    OPTION_COSTS,
+    OPTION_COSTS, OPTION_CALIBRATE,
 };
 
 static const struct option options[] = {
@@ -131,6 +133,7 @@ static const struct option options[] = {
     {"cores", required_argument, NULL, OPTION_CORES},
     {"lapse", required_argument, NULL, OPTION_LAPSE},
     {"costs", required_argument, NULL, OPTION_COSTS},
+    {"calibrate", no_argument, NULL, OPTION_CALIBRATE},
     {NULL, 0, NULL, 0},
 };
 
@@ -148,6 +151,8 @@ static void set_flag(struct wishes *o, int c)
         w->cacheable = true;
     else if (c == OPTION_RAW)
         w->raw = true;
+    else if (c == OPTION_CALIBRATE)
+        yardstick_apply(&o->costs, yardstick_times());
     else if (c == OPTION_TWO_WAY && w->sends == 0)
         w->sends = 1.0 / 60;
 }

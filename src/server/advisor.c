@@ -7,6 +7,7 @@
 #include "feed/hint.h"
 #include "measure/advice.h"
 #include "measure/usage.h"
+#include "measure/yardstick.h"
 #include "server/report.h"
 #include "server/server.h"
 #include "wire/json.h"
@@ -16,6 +17,22 @@
 /* So many readers have come and gone before the mean of their stay is one. */
 #define STAYS_FEW 20
 #define STAY_MIN_S 10
+
+/* Of one route, for ever: by its tally. */
+struct standing {
+    _Atomic uint8_t plain; /* a kind and 1, for requests that name none */
+    uint8_t verdict, next; /* kinds and 1; 0: none */
+    uint8_t looks;         /* that have said next */
+    double poll_s;         /* that hint tells */
+    uint64_t hint;
+};
+
+struct advisor {
+    double cpu_times; /* what machine A takes for the same */
+    struct model_costs costs;
+    unsigned seconds;
+    struct standing standings[TALLY_ROUTES_MAX + 1];
+};
 
 /* ---- what is known of a route ------------------------------------------------ */
 
@@ -53,6 +70,7 @@ struct crowd {
     double readers, seconds; /* readers times seconds */
     double stays, stay_s;    /* of those who follow */
     double taken;
+    double delivered, followed_s; /* to those who follow, and for how long */
 };
 
 static struct crowd count_crowd(const struct route *r, uint64_t now_us)
@@ -71,6 +89,8 @@ static struct crowd count_crowd(const struct route *r, uint64_t now_us)
         c.seconds += usage_reader_s(&sum, now_us);
         if (part != TALLY_SSE && part != TALLY_WEBSOCKET)
             continue;
+        c.delivered += (double)tally_get(&sum, TALLY_messages_delivered);
+        c.followed_s += usage_reader_s(&sum, now_us);
         c.stay_s += usage_reader_s(&sum, now_us);
         c.stays += (double)tally_get(&sum, TALLY_route_connections);
     }
@@ -87,6 +107,40 @@ static void learn_readers(struct workload *w, const struct route *r,
     w->sends = c.taken / fmax(c.seconds, uptime_s);
     if (c.stays >= STAYS_FEW)
         w->stay_s = fmax(c.stay_s / c.stays, STAY_MIN_S);
+}
+
+/* Of what data the channels of all routes are. */
+static void learn_sizes(struct workload *w, const struct updates *updates,
+                        unsigned count)
+{
+    double messages = 0, bytes = 0, binary = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        messages += (double)updates[i].all.messages;
+        bytes += (double)updates[i].all.bytes;
+        binary += (double)updates[i].all.binary;
+    }
+    if (messages == 0)
+        return;
+    w->size_bytes = bytes / messages;
+    w->kind = binary > messages / 2 ? ENVELOPE_BINARY : ENVELOPE_JSON;
+}
+
+/* Each reader of a multiplexed route has channels of its own choice: what counts
+ * is how much one that follows is sent, by chance where nobody knows better. */
+static void learn_multiplexed(struct workload *w, struct advice_sample *sample,
+                              const struct route *r,
+                              const struct updates *updates, unsigned count,
+                              uint64_t now_us)
+{
+    const struct crowd c = count_crowd(r, now_us);
+
+    *sample = (struct advice_sample){.measured = true,
+                                     .seconds = c.followed_s,
+                                     .updates = c.delivered};
+    w->rate = c.followed_s > 0 ? c.delivered / c.followed_s : 0;
+    w->channels = fmax(c.readers, 1);
+    learn_sizes(w, updates, count);
 }
 
 /* What the configuration says of it. */
@@ -112,14 +166,15 @@ static void read_route(struct workload *w, const struct route *r,
 
 static bool is_advised(const struct route *r)
 {
-    return r->proxy == NULL && r->channel_text != NULL;
+    return r->proxy == NULL && (r->channel_text != NULL || r->multiplex);
 }
 
 /* 0 or -ENOMEM. */
 static int advise(struct advice *out, struct server *s,
-                  const struct config *config, const struct route *r,
-                  const struct updates *u)
+                  const struct config *config, unsigned route,
+                  const struct updates *updates)
 {
+    const struct route *r = &config->routes[route];
     uint64_t now_us = clock_now_us();
     struct advice_sample sample;
     struct workload w;
@@ -128,11 +183,14 @@ static int advise(struct advice *out, struct server *s,
     model_workload_init(&w);
     w.workers = s->worker_count;
     read_route(&w, r, config);
-    learn_updates(&w, &sample, u, now_us);
+    if (r->multiplex)
+        learn_multiplexed(&w, &sample, r, updates, config->route_count, now_us);
+    else
+        learn_updates(&w, &sample, &updates[route], now_us);
     learn_readers(&w, r, s, now_us);
     for (unsigned i = 0; i < r->transport_count; i++)
         allowed |= 1u << r->transports[i];
-    return advice_make(out, &w, &sample, allowed, &model_costs_usual,
+    return advice_make(out, &w, &sample, allowed, &s->advisor->costs,
                        &advice_scales_usual);
 }
 
@@ -160,7 +218,8 @@ void advisor_write(struct buffer *out, struct server *s,
     struct advice a;
 
     out->failed |= updates == NULL;
-    buffer_append_str(out, STR("{\"routes\":["));
+    buffer_printf(out, "{\"cpu_times\":%.3g,\"routes\":[",
+                  s->advisor->cpu_times);
     for (unsigned i = 0; updates != NULL && i < config->route_count; i++) {
         const struct route *r = &config->routes[i];
 
@@ -169,7 +228,7 @@ void advisor_write(struct buffer *out, struct server *s,
         if (!first)
             buffer_append_byte(out, ',');
         first = false;
-        out->failed |= advise(&a, s, config, r, &updates[i]) < 0;
+        out->failed |= advise(&a, s, config, i, updates) < 0;
         write_route(out, r, &a);
     }
     buffer_append_str(out, STR("]}"));
@@ -184,24 +243,15 @@ void advisor_write(struct buffer *out, struct server *s,
 #define LOOKS_ALIKE 2
 #define WORTH_MOVING 1.2
 
-/* Of one route, for ever: by its tally. */
-struct standing {
-    _Atomic uint8_t plain; /* a kind and 1, for requests that name none */
-    uint8_t verdict, next; /* kinds and 1; 0: none */
-    uint8_t looks;         /* that have said next */
-    double poll_s;         /* that hint tells */
-    uint64_t hint;
-};
-
-struct advisor {
-    unsigned seconds;
-    struct standing standings[TALLY_ROUTES_MAX + 1];
-};
-
 int advisor_init(struct server *s)
 {
     s->advisor = calloc(1, sizeof(*s->advisor));
-    return s->advisor == NULL ? -1 : 0;
+    if (s->advisor == NULL)
+        return -1;
+    s->advisor->cpu_times = yardstick_times();
+    s->advisor->costs = model_costs_usual;
+    yardstick_apply(&s->advisor->costs, s->advisor->cpu_times);
+    return 0;
 }
 
 void advisor_fini(struct server *s)
@@ -283,7 +333,8 @@ struct look {
 
 static bool follows(const struct route *r)
 {
-    return is_advised(r) && r->reader.advised && r->tally != 0;
+    return r->proxy == NULL && r->channel_text != NULL && r->reader.advised &&
+           r->tally != 0;
 }
 
 /* The one that says "auto", of those that have channel c. */
@@ -329,7 +380,7 @@ static void look_at_routes(struct server *s, const struct config *config)
         const struct route *r = &config->routes[i];
 
         if (follows(r) &&
-            advise(&a, s, config, r, &updates[i]) == 0)
+            advise(&a, s, config, i, updates) == 0)
             consider(standing_of(s, r), &a);
     }
     free(updates);

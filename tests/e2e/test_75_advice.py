@@ -58,7 +58,8 @@ class Reading(threading.Thread):
 
     def get(self, client, accept, headers=(), **query):
         return client.request("GET", with_query("/news", **query),
-                              {"Accept": accept, **dict(headers)}, None, 10)
+                              {"Accept": accept, **dict(headers),
+                               **dict(self.packed)}, None, 10)
 
     def websocket(self, protocol="penstock.v1", **options):
         self.client = WsClient(self.relay, "/news", protocol=protocol,
@@ -91,6 +92,16 @@ class Reading(threading.Thread):
         self.ready.set()
         while not self.over.is_set():
             self.client.pull(time.monotonic() + 10)
+
+    packed = ()  # header fields that say so
+
+    def longpoll_packed(self):
+        self.packed = {"Accept-Encoding": "gzip"}
+        self.longpoll()
+
+    def poll_newest_packed(self):
+        self.packed = {"Accept-Encoding": "gzip"}
+        self.poll_newest()
 
     def longpoll(self):
         self.client = raw.Client(self.relay.port)
@@ -185,14 +196,16 @@ def round_trip(p, times=40):
 
 def predicted(reading, rate, regular, rtt_ms, *more):
     name, _, kind = reading.name.partition("_")
+    head = reading.base + (len("Accept-Encoding: gzip\r\n")
+                           if reading.packed else 0)
     told = prices(
         "--rate", f"{rate}/s", "--burstiness", 0 if regular else 1,
-        "--size", f"{reading.size}B", "--request", f"{reading.base}B",
+        "--size", f"{reading.size}B", "--request", f"{head}B",
         "--messages", 10000, "--clients", 1, "--stay", "365d",
         "--heartbeat", f"{int(HEARTBEAT_S * 1000)}ms", "--wait", f"{WAIT_S}s",
         "--poll", f"{int(POLL_S * 1000)}ms", "--rtt", f"{rtt_ms}ms",
         "--max-rate", "1000000/s", *(["--raw"] if kind == "raw" else []),
-        *(["--latest"] if kind == "newest" else []), *more)[name]
+        *(["--latest"] if kind.startswith("newest") else []), *more)[name]
     return told["bytes_in_per_s"], told["bytes_out_per_s"]
 
 
@@ -217,6 +230,8 @@ def measure(p, data, rate, regular, seconds, names=NAMES, more=()):
     for r in readings:
         # Whether one of these polls brings something is chance.
         tolerance = 0.15 if r.name == "poll_newest" and not regular else 0.05
+        if r.name == "sse_packed" and len(data) < 100:
+            tolerance = 0.1  # how text packs that is shorter than its frame
         want = predicted(r, true_rate, regular, rtt_ms, *more)
         for way, told, counted in zip(("in", "out"), want, r.counted):
             line = (f"{r.name} {way}: predicted {told:.1f}, "
@@ -272,6 +287,36 @@ def test_the_model_knows_what_compression_leaves(penstock):
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.alone
+@pytest.mark.plain
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [64, 200, 300, 600, 1000])
+def test_the_model_knows_what_compression_leaves_of_small_messages(penstock,
+                                                                   size):
+    """Given what it leaves of one message's data alone."""
+    p = penstock({"routes": [{"path": "/news", "source": "publish",
+                              "heartbeat": "300ms", "compress": True}]})
+    p.admin("POST", "/channels/news", {"Content-Type": "application/x-ndjson"},
+            "1\n" * 10000)
+    dice, data = random.Random(size), "["
+    while len(data) < size - 1:
+        data += f'{{"name":"item {dice.randrange(10 ** 6)}",' \
+                f'"price":{dice.random()}}},'
+    data = json.dumps(data[:size - 2].replace('"', "'"))
+    packer = zlib.compressobj(6, wbits=-15)
+    left = len(packer.compress(data.encode()) +
+               packer.flush(zlib.Z_SYNC_FLUSH)) - 4
+    share = min(1, left / len(data))
+    for _ in range(3):
+        wrong = measure(p, data, 20, True, 1.5,
+                        ("websocket_deflated", "sse_packed",
+                         "longpoll_packed", "poll_newest_packed"),
+                        ("--compress", f"{share:.4f}"))
+        if not wrong:
+            break
+    assert not wrong, "\n".join(wrong)
+
+
 # --- the command -------------------------------------------------------------
 
 def test_it_advises_what_is_stated_in_a_table():
@@ -318,6 +363,48 @@ def test_edges_have_prices(args):
     assert "nan" not in told and "inf" not in told
     assert len(json.loads(told)["prices"]) == 4
     assert "nan" not in advise(*args).stdout
+
+
+def test_what_things_cost_a_machine_is_taken_from_a_file(tmp_path):
+    file, args = tmp_path / "costs.json", ("--rate", "10/s", "--size", "300B")
+    usual = prices(*args)
+    file.write_text('{"delivery_us": {"sse": 1000}, "lonely_us": [0, 0, 0]}')
+    told = prices(*args, "--costs", file)
+    assert told["sse"]["cpu_us_per_s"] > 9000 > usual["sse"]["cpu_us_per_s"]
+    assert told["websocket"] == usual["websocket"]
+    assert told["poll"]["cpu_us_per_s"] < usual["poll"]["cpu_us_per_s"]
+
+
+def test_a_machine_is_measured(penstock):
+    """By one number, which all that is processor's time is multiplied by."""
+    args = ("--rate", "10/s", "--size", "300B")
+    usual, told = prices(*args), prices(*args, "--calibrate")
+    times = told["sse"]["cpu_us_per_s"] / usual["sse"]["cpu_us_per_s"]
+    assert 0.05 < times < 50
+    for name in usual:  # how long a fan-out takes makes a little of the rest
+        assert told[name]["cpu_us_per_s"] == pytest.approx(
+            times * usual[name]["cpu_us_per_s"], rel=0.1)
+        assert told[name]["bytes_per_s"] == pytest.approx(
+            usual[name]["bytes_per_s"], rel=0.1)
+    running = penstock(news()).admin("GET", "/advice").json()["cpu_times"]
+    assert 0.05 < running < 50
+
+
+@pytest.mark.parametrize("text,words", [
+    ("{", "costs.json: "), ("[]", "the whole"), ('{"speed": 1}', "speed: "),
+    ('{"delivery_us": {"pigeon": 1}}', "delivery_us: "),
+    ('{"kib_us": -1}', "kib_us: "), ('{"lonely_us": [1, 2]}', "lonely_us: "),
+    ('{"kib_us": "much"}', "kib_us: "), ('{"cold": 1}', "cold: ")])
+def test_costs_that_are_none_are_refused(tmp_path, text, words):
+    (tmp_path / "costs.json").write_text(text)
+    done = advise("--rate", "1/s", "--costs", tmp_path / "costs.json", status=2)
+    assert words in done.stderr and not done.stdout
+
+
+def test_a_poll_that_finds_the_machine_awake_costs_less():
+    args = ("--rate", "1/min", "--age", "10s", "--clients", "10")
+    assert prices(*args, "--lapse", 1000)["poll"]["cpu_us_per_s"] < \
+        0.5 * prices(*args)["poll"]["cpu_us_per_s"]
 
 
 def test_an_admin_that_is_not_there_is_told():
@@ -370,6 +457,30 @@ def test_what_is_stated_and_measured_is_advised_on(penstock):
     other = advice(p, "/other")["workload"]
     assert (other["age_ms"], other["age_stated"]) == (1000, False)
     assert other["delivery"] == "every" and other["per_s"] == 0
+
+
+def test_a_multiplexed_route_is_advised_on_by_what_one_reader_is_sent(penstock):
+    p = penstock({"routes": [
+        {"path": "/all", "multiplex": True},
+        {"path": "/a", "source": "publish"},
+        {"path": "/b", "source": "publish"}]})
+    p.publish("a", "x" * 100)
+    p.publish("b", "x" * 300)
+    with SseClient(p, "/all?channel=a&channel=b").connect(), \
+            SseClient(p, "/all?channel=a").connect():
+        p.wait_for(lambda: p.measured("/all", "sse")["readers"] == 2)
+        for _ in range(20):
+            p.publish("a", "x" * 100)
+            p.publish("b", "x" * 300)
+        p.wait_for(lambda: p.measured("/all", "sse")["delivered"] == 60)
+        before = p.measured("/all", "sse")
+        told = advice(p, "/all")
+        after = p.measured("/all", "sse")
+    w = told["workload"]
+    assert (w["bytes"], w["readers"]) == (200, 2)
+    assert 59 / after["reader_s"] < w["per_s"] < 61 / before["reader_s"]
+    alone = advice(p, "/a")["workload"]
+    assert alone["bytes"] == 100
 
 
 def test_without_updates_it_says_that_it_does_not_know(penstock):
