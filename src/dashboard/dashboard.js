@@ -4,7 +4,10 @@ import { Chart, Spark, forgetColours } from './chart.js';
 import { NAMES, TRANSPORTS, bytes, count, digits, duration, h, ms, put } from './format.js';
 import { Live, ask } from './live.js';
 import { Routes } from './routes.js';
-import { soon } from './slices.js';
+import { nextTask, soon } from './slices.js';
+
+// The browser ends its loading with a layout, in the task that has begun this.
+await nextTask();
 
 const $ = id => document.getElementById(id);
 const ADVICE_MS = 15_000, ADVISED_AFTER_MS = 500;
@@ -87,6 +90,8 @@ live.addEventListener('state', () => {
   put($('state').lastChild, STATES[live.state]);
   $('state').className = `state ${live.state}`;
 });
+
+await nextTask();
 
 // --- the views --------------------------------------------------------------------
 

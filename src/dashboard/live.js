@@ -2,6 +2,7 @@
 // two such documents: rates.  Also the token, where the listener wants one.
 import { EventStreamParser } from './penstock.js';
 import { TRANSPORTS } from './format.js';
+import { nextTask } from './slices.js';
 
 export const KEPT_S = 300;     // of what is drawn
 const HIDDEN_MS = 20_000;      // a page that nobody sees costs nothing
@@ -172,8 +173,6 @@ class Route {
     return n === 0 ? null : us / n;
   }
 }
-
-const nextTask = () => new Promise(done => setTimeout(done));
 
 // --- the whole -----------------------------------------------------------------
 

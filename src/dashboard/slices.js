@@ -23,3 +23,6 @@ function work() {
     frame = jobs.size > 0 ? requestAnimationFrame(work) : 0;
   }
 }
+
+// What comes after it is a task of its own.
+export const nextTask = () => new Promise(done => setTimeout(done));
