@@ -179,7 +179,7 @@ struct listener *listener_new(struct worker *w, int fd,
     l->pause.fire = resume;
     l->polled.run = on_readable;
     if (poller_add(&w->poller, fd, &l->polled, EPOLLIN) < 0) {
-        listener_free(l);
+        free(l);
         return NULL;
     }
     return l;

@@ -27,7 +27,7 @@ int listener_bind(const char *host, uint16_t *port);
 int listener_probe(const char *host, uint16_t port);
 
 /* Accepts on fd (taken over) on w, before its thread runs or on it.  NULL when
- * out of memory. */
+ * out of memory: fd is the caller's still. */
 struct listener *listener_new(struct worker *w, int fd,
                               listener_accept_fn *accept,
                               listener_starved_fn *starved, void *arg);
