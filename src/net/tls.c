@@ -18,6 +18,10 @@
  * short handshake. */
 #define TICKET_S   86400
 #define ID_OCTETS  32    /* SHA-256 */
+/* What a peer has us say while nothing is said: it may ask for new keys without
+ * end (RFC 8446 4.6.3), each of which takes time, and memory where it is not
+ * read.  These are 600; nobody needs two. */
+#define ANSWERS_MAX 16384
 /* Servers give about two with each connection; what is used at the same time is
  * not many more. */
 #define SESSIONS_MAX 8
@@ -44,6 +48,7 @@ struct tls {
     struct tls_server *server; /* NULL: it is a client that came to us */
     struct buffer in, out;     /* on their way to and from the SSL */
     size_t in_taken, out_sent; /* of them */
+    size_t answers;            /* octets: see ANSWERS_MAX */
     enum tls_state state;
     bool begun;                /* something has come */
     bool is_plain;             /* and it began like a request of HTTP */
@@ -163,7 +168,33 @@ static const char *trust(SSL_CTX *ssl, struct str pem)
     return count > 0 ? NULL : "holds no certificate in PEM form";
 }
 
-/* The first is ours, and those that follow lead to an authority. */
+/* What a reader of certificates that found no more has to say of it: NULL where
+ * that was the end. */
+static const char *after_last(void)
+{
+    unsigned long error = ERR_peek_last_error();
+
+    return ERR_GET_LIB(error) == ERR_LIB_PEM &&
+                   ERR_GET_REASON(error) == PEM_R_NO_START_LINE
+               ? NULL
+               : "holds a certificate that is damaged";
+}
+
+/* Those that lead to an authority. */
+static const char *add_chain(SSL_CTX *ssl, BIO *bio)
+{
+    X509 *cert;
+
+    ERR_clear_error();
+    while ((cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)) != NULL)
+        if (SSL_CTX_add0_chain_cert(ssl, cert) != 1) {
+            X509_free(cert);
+            return refused();
+        }
+    return after_last();
+}
+
+/* The first is ours, and behind it stands its chain. */
 static const char *identify(SSL_CTX *ssl, struct str pem)
 {
     BIO *bio = reading(pem);
@@ -176,11 +207,9 @@ static const char *identify(SSL_CTX *ssl, struct str pem)
         why = "holds no certificate in PEM form";
     else if (SSL_CTX_use_certificate(ssl, cert) != 1)
         why = refused();
+    else
+        why = add_chain(ssl, bio);
     X509_free(cert);
-    while (why == NULL && (cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)) !=
-                     NULL)
-        if (SSL_CTX_add0_chain_cert(ssl, cert) != 1)
-            X509_free(cert);
     BIO_free(bio);
     return why;
 }
@@ -516,7 +545,8 @@ static int judge(int ok, X509_STORE_CTX *store)
 static void explain(struct tls *t)
 {
     unsigned long error = ERR_peek_error();
-    const char *reason = ERR_reason_error_string(error);
+    const char *text = ERR_reason_error_string(error);
+    const char *reason = text == NULL ? "no reason is known" : text;
     const char *peer = t->server != NULL ? "server" : "client";
 
     if (t->state == TLS_UNTRUSTED)
@@ -528,8 +558,7 @@ static void explain(struct tls *t)
              ERR_GET_LIB(error) == ERR_LIB_SSL)
         snprintf(t->why, WHY_MAX, "the %s refused TLS: %s", peer, reason);
     else
-        snprintf(t->why, WHY_MAX, "TLS failed: %s",
-                 reason == NULL ? "no reason is known" : reason);
+        snprintf(t->why, WHY_MAX, "TLS failed: %s", reason);
 }
 
 /* ---- one connection ------------------------------------------------------- */
@@ -641,7 +670,7 @@ static void give_back_session(struct tls *t)
         keep_session(t->server, SSL_get1_session(t->ssl));
 }
 
-/* What a call that took nothing from the server means. */
+/* What a call that took nothing from the peer means. */
 static void settle(struct tls *t, int rc)
 {
     switch (SSL_get_error(t->ssl, rc)) {
@@ -653,6 +682,24 @@ static void settle(struct tls *t, int rc)
     default:
         explain(t);
     }
+}
+
+/* SSL_read(), until it is too much that has to be said to it. */
+static int read_record(struct tls *t, void *out, size_t cap)
+{
+    size_t before = tls_output(t).n;
+    int rc = SSL_read(t->ssl, out, cap > RECORD_MAX ? RECORD_MAX : (int)cap);
+
+    t->answers += tls_output(t).n - before;
+    if (t->answers > ANSWERS_MAX) {
+        t->state = TLS_FAILED;
+        snprintf(t->why, WHY_MAX, "the %s asks for new keys without end",
+                 t->server != NULL ? "server" : "client");
+        return 0;
+    }
+    if (rc > 0 && before == 0)
+        t->answers = 0;
+    return rc;
 }
 
 size_t tls_read(struct tls *t, void *out, size_t cap)
@@ -672,10 +719,11 @@ size_t tls_read(struct tls *t, void *out, size_t cap)
     }
     if (t->state != TLS_OPEN || cap == 0)
         return 0;
-    rc = SSL_read(t->ssl, out, cap > RECORD_MAX ? RECORD_MAX : (int)cap);
+    rc = read_record(t, out, cap);
     if (rc > 0)
         return (size_t)rc;
-    settle(t, rc);
+    if (t->state == TLS_OPEN)
+        settle(t, rc);
     return 0;
 }
 
@@ -708,6 +756,8 @@ ssize_t tls_write_record(struct tls *t, const struct iovec *iov, int n,
 
     if (len == 0)
         return 0;
+    if (t->out.len == 0)
+        t->answers = 0;
     ERR_clear_error();
     /* Into memory all of it goes, at once. */
     return SSL_write_ex(t->ssl, record, len, &written) == 1 && written == len
@@ -730,7 +780,10 @@ int tls_write(struct tls *t, const struct iovec *iov, int n)
 void tls_end(struct tls *t)
 {
     ERR_clear_error();
-    if (t->state == TLS_OPEN || t->state == TLS_ENDED)
+    /* Said again, it would read what came since, and have something to say of
+     * that, too. */
+    if ((t->state == TLS_OPEN || t->state == TLS_ENDED) &&
+        !(SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN))
         SSL_shutdown(t->ssl);
 }
 

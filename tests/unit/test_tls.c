@@ -238,6 +238,22 @@ static void an_end_is_one_only_if_it_is_announced(void **state)
     pair_fini(&p);
 }
 
+/* Gives us what they have to say, and no answer to them. */
+static void hear(struct pair *p)
+{
+    char theirs[65536];
+    int n = BIO_read(SSL_get_wbio(p->ssl), theirs, sizeof(theirs));
+
+    assert_int_equal(tls_feed(p->tls, theirs, (size_t)n), 0);
+    read_all(p);
+}
+
+static void ask_for_keys(struct pair *p)
+{
+    assert_int_equal(SSL_key_update(p->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    assert_int_equal(SSL_do_handshake(p->ssl), 1);
+}
+
 static void the_next_handshake_is_a_short_one(void **state)
 {
     struct pair p;
@@ -413,6 +429,95 @@ static void what_is_sent_in_part_goes_on_where_it_was(void **state)
     pair_fini(&p);
 }
 
+static void an_end_is_announced_once(void **state)
+{
+    char theirs[100];
+    struct pair p;
+
+    guest_open(&p, "");
+    settle(&p, 65536);
+    tls_end(p.tls);
+    assert_true(tls_output(p.tls).n > 0);
+    tls_sent(p.tls, tls_output(p.tls).n);
+    SSL_write(p.ssl, "more", 4);
+    assert_int_equal(tls_feed(p.tls, theirs,
+                              (size_t)BIO_read(SSL_get_wbio(p.ssl), theirs,
+                                               sizeof(theirs))),
+                     0);
+    tls_end(p.tls);
+    assert_int_equal(tls_output(p.tls).n, 0);
+    pair_fini(&p);
+}
+
+/* While something is said, now and then. */
+static void new_keys_are_made_for_who_takes_them(void **state)
+{
+    size_t answers = 0;
+    struct pair p;
+
+    guest_open(&p, "");
+    settle(&p, 65536);
+    for (int i = 0; i < 2000; i++) {
+        ask_for_keys(&p);
+        hear(&p);
+        answers += tls_output(p.tls).n;
+        if (i % 100 == 0)
+            SSL_write(p.ssl, "x", 1);
+        settle(&p, 65536);
+        SSL_read(p.ssl, &(char){0}, 1); /* takes the answer */
+    }
+    assert_true(answers > 20000);
+    assert_int_equal(tls_state(p.tls), TLS_OPEN);
+    assert_int_equal(p.got.len, 20);
+    pair_fini(&p);
+}
+
+static void assert_let_go(bool takes, bool speaks)
+{
+    struct pair p;
+    int asked = 0;
+
+    guest_open(&p, "");
+    settle(&p, 65536);
+    while (tls_state(p.tls) == TLS_OPEN && asked++ < 5000) {
+        ask_for_keys(&p);
+        if (speaks)
+            SSL_write(p.ssl, "x", 1);
+        hear(&p);
+        if (takes)
+            settle(&p, 65536);
+    }
+    assert_int_equal(tls_state(p.tls), TLS_FAILED);
+    assert_in_range(tls_output(p.tls).n, 0, 20000);
+    assert_string_equal(tls_why(p.tls),
+                        "the client asks for new keys without end");
+    pair_fini(&p);
+}
+
+static void who_asks_for_keys_without_end_is_let_go(void **state)
+{
+    assert_let_go(false, false);
+    assert_let_go(false, true);
+    assert_let_go(true, false);
+}
+
+/* Numbers of alerts are the peer's to choose. */
+static void a_reason_without_a_name_is_told(void **state)
+{
+    struct pair p;
+
+    guest_open(&p, "");
+    SSL_set_max_proto_version(p.ssl, TLS1_2_VERSION);
+    SSL_do_handshake(p.ssl);
+    hear(&p);
+    tls_feed(p.tls, "\x15\3\3\0\2\2\xc8", 7);
+    assert_int_equal(tls_read(p.tls, NULL, 0), 0);
+    assert_int_equal(tls_state(p.tls), TLS_FAILED);
+    assert_string_equal(tls_why(p.tls),
+                        "the client refused TLS: no reason is known");
+    pair_fini(&p);
+}
+
 static void contexts_are_the_same_by_what_stands_in_the_files(void **state)
 {
     struct tls_settings s = {.listens = true, .cert = buffer_str(&cert_pem),
@@ -473,6 +578,23 @@ static void what_is_wrong_with_which_file_is_told(void **state)
     buffer_fini(&other);
 }
 
+/* Left out, it would be missed by clients that do not know the authority above
+ * it, and by nobody else. */
+static void a_damaged_chain_is_told(void **state)
+{
+    struct buffer chain = {0};
+
+    buffer_append_str(&chain, buffer_str(&cert_pem));
+    buffer_append_str(&chain, buffer_str(&cert_pem));
+    chain.data[cert_pem.len + 60] = '!';
+    for (int listens = 0; listens < 2; listens++)
+        assert_fault(&(struct tls_settings){.listens = listens,
+                                            .cert = buffer_str(&chain),
+                                            .key = buffer_str(&key_pem)},
+                     TLS_CERT, "holds a certificate that is damaged");
+    buffer_fini(&chain);
+}
+
 static struct tls_server *server_of(const struct tls_settings *s,
                                     const char *name, bool foreign)
 {
@@ -524,8 +646,13 @@ int main(void)
         cmocka_unit_test(a_guest_who_speaks_another_protocol_is_told),
         cmocka_unit_test(requests_without_tls_are_known),
         cmocka_unit_test(what_is_sent_in_part_goes_on_where_it_was),
+        cmocka_unit_test(an_end_is_announced_once),
+        cmocka_unit_test(new_keys_are_made_for_who_takes_them),
+        cmocka_unit_test(who_asks_for_keys_without_end_is_let_go),
+        cmocka_unit_test(a_reason_without_a_name_is_told),
         cmocka_unit_test(contexts_are_the_same_by_what_stands_in_the_files),
         cmocka_unit_test(what_is_wrong_with_which_file_is_told),
+        cmocka_unit_test(a_damaged_chain_is_told),
         cmocka_unit_test(servers_are_alike_by_all_that_is_said_of_them),
     };
 
