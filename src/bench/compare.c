@@ -452,7 +452,7 @@ static int print_result(struct compare *c)
         putchar('\n');
         json_decref(json);
     }
-    return table_ok(&c->comparison) ? EXIT_SUCCESS : EXIT_FAILURE;
+    return comparison_ok(&c->comparison) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* ---- birth and death ------------------------------------------------------------------- */

@@ -19,7 +19,7 @@ static struct ranking rank(const struct comparison *c,
     struct ranking r = {.count = 0};
 
     for (int k = 0; k < SUBSCRIBE_KINDS; k++) {
-        const struct column *t = &c->columns[table_order[k]];
+        const struct column *t = &c->columns[comparison_order[k]];
         unsigned i = r.count;
 
         if (t->missing != NULL)
@@ -39,7 +39,7 @@ static double lateness_us(const struct column *c)
 
 static const char *title(const struct column *c)
 {
-    return table_titles[c->kind];
+    return comparison_titles[c->kind];
 }
 
 /* "SSE, WebSocket and long poll" */
@@ -83,15 +83,15 @@ static void print_soonest(const struct comparison *c, FILE *out)
 
 static void print_traffic(const struct comparison *c, FILE *out)
 {
-    const struct ranking r = rank(c, table_bytes_a_minute);
-    double least = table_bytes_a_minute(r.columns[0]);
-    unsigned n = first_of(&r, table_bytes_a_minute, least * SAME_TRAFFIC);
+    const struct ranking r = rank(c, column_bytes_a_minute);
+    double least = column_bytes_a_minute(r.columns[0]);
+    unsigned n = first_of(&r, column_bytes_a_minute, least * SAME_TRAFFIC);
 
     fputs("  Least traffic: ", out);
     print_titles(&r, n, out);
     fprintf(out, ", %s a minute for each client", words_bytes(least).text);
     for (unsigned i = n; i < r.count; i++) {
-        double bytes = table_bytes_a_minute(r.columns[i]);
+        double bytes = column_bytes_a_minute(r.columns[i]);
 
         fprintf(out, "%s%s ", i == n ? ";\n    " : ", ", title(r.columns[i]));
         if (least > 0)
@@ -114,7 +114,7 @@ static const struct column *best_stream(const struct ranking *r)
 
 static void print_choice(const struct comparison *c, FILE *out)
 {
-    const struct ranking r = rank(c, table_bytes_a_minute);
+    const struct ranking r = rank(c, column_bytes_a_minute);
     const struct column *poll = &c->columns[SUBSCRIBE_POLL];
     const struct column *stream = best_stream(&r);
     bool cheap = r.columns[0]->kind == SUBSCRIBE_POLL;

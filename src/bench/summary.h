@@ -3,7 +3,9 @@
 #ifndef PENSTOCK_BENCH_SUMMARY_H
 #define PENSTOCK_BENCH_SUMMARY_H
 
-#include "bench/table.h"
+#include <stdio.h>
+
+#include "bench/comparison.h"
 
 /* Of one that has at least one column. */
 void summary_print(const struct comparison *c, FILE *out);

@@ -53,28 +53,7 @@ json_t *table_json(const struct comparison *c)
                      (int)c->options->clients, "messages",
                      (json_int_t)c->messages, "per_s", per(c->messages, s),
                      "size_bytes", c->size_bytes, "transports", transports,
-                     "ok", table_ok(c));
-}
-
-static unsigned served(const struct comparison *c)
-{
-    unsigned n = 0;
-
-    for (int k = 0; k < SUBSCRIBE_KINDS; k++)
-        n += c->columns[k].missing == NULL;
-    return n;
-}
-
-bool table_ok(const struct comparison *c)
-{
-    bool ok = served(c) > 0 && c->messages > 0 && !c->interrupted;
-
-    for (int k = 0; k < SUBSCRIBE_KINDS; k++) {
-        const struct column *t = &c->columns[k];
-
-        ok = ok && t->lost == 0 && t->again == 0 && t->late == 0;
-    }
-    return ok;
+                     "ok", comparison_ok(c));
 }
 
 /* ---- cells ------------------------------------------------------------------- */
@@ -84,12 +63,6 @@ static struct words delay_words(const struct column *c, double p)
     if (c->delay_us.count == 0)
         return (struct words){"-"};
     return words_time((double)histogram_percentile(&c->delay_us, p));
-}
-
-double table_bytes_a_minute(const struct column *c)
-{
-    return per((double)(c->counts.bytes_in + c->counts.bytes_out),
-               c->clients * (double)c->seconds_us / 60e6);
 }
 
 static struct words per_client(const struct column *c, uint64_t n)
@@ -134,7 +107,7 @@ static struct words up(const struct column *c)
 }
 static struct words both_ways(const struct column *c)
 {
-    return words_bytes(table_bytes_a_minute(c));
+    return words_bytes(column_bytes_a_minute(c));
 }
 static struct words requests(const struct column *c)
 {
@@ -169,20 +142,6 @@ static const struct row {
     {"connections that a client opened", connects, false},
 };
 
-const char *const table_titles[SUBSCRIBE_KINDS] = {
-    "poll",
-    "long poll",
-    "SSE",
-    "WebSocket",
-};
-
-const enum subscriber_kind table_order[SUBSCRIBE_KINDS] = {
-    SUBSCRIBE_WEBSOCKET,
-    SUBSCRIBE_SSE,
-    SUBSCRIBE_LONGPOLL,
-    SUBSCRIBE_POLL,
-};
-
 static void print_head(const struct comparison *c, FILE *out)
 {
     double s = (double)c->seconds_us / 1e6;
@@ -209,14 +168,14 @@ static void print_line(const struct comparison *c, const struct row *row,
 {
     fprintf(out, "%-*s", LABEL_WIDTH, row == NULL ? "" : row->label);
     for (int k = 0; k < SUBSCRIBE_KINDS; k++) {
-        const struct column *column = &c->columns[table_order[k]];
+        const struct column *column = &c->columns[comparison_order[k]];
         struct words cell;
 
         if (column->missing != NULL)
             continue;
         if (row == NULL)
             snprintf(cell.text, sizeof(cell.text), "%s",
-                     table_titles[table_order[k]]);
+                     comparison_titles[comparison_order[k]]);
         else
             cell = row->cell(column);
         fprintf(out, "%*s", CELL_WIDTH, cell.text);
@@ -243,11 +202,11 @@ static void print_why(const struct column *t, FILE *out)
 static void print_missing(const struct comparison *c, FILE *out)
 {
     for (int k = 0; k < SUBSCRIBE_KINDS; k++) {
-        const struct column *t = &c->columns[table_order[k]];
+        const struct column *t = &c->columns[comparison_order[k]];
 
         if (t->missing == NULL)
             continue;
-        fprintf(out, "  No %s: ", table_titles[t->kind]);
+        fprintf(out, "  No %s: ", comparison_titles[t->kind]);
         print_why(t, out);
         fputs(".\n", out);
     }
@@ -288,7 +247,7 @@ static void print_unseen(const struct comparison *c, FILE *out)
 {
     fputs("\nNot seen here\n", out);
     print_missing(c, out);
-    if (served(c) == 1 && c->columns[SUBSCRIBE_SSE].status == 200)
+    if (comparison_served(c) == 1 && c->columns[SUBSCRIBE_SSE].status == 200)
         fputs(
             "  It looks like a plain resource.  A route of penstock whose "
             "source polls it\n"
@@ -303,13 +262,13 @@ static void print_unseen(const struct comparison *c, FILE *out)
 static void print_faults(const struct comparison *c, FILE *out)
 {
     for (int k = 0; k < SUBSCRIBE_KINDS; k++) {
-        const struct column *t = &c->columns[table_order[k]];
+        const struct column *t = &c->columns[comparison_order[k]];
 
         if (t->lost + t->again + t->late > 0)
             fprintf(out,
                     "FAULT: by %s its %u clients lost %llu messages, had "
                     "%llu twice and %llu out of order.\n",
-                    table_titles[t->kind], t->clients,
+                    comparison_titles[t->kind], t->clients,
                     (unsigned long long)t->lost, (unsigned long long)t->again,
                     (unsigned long long)t->late);
     }
@@ -379,7 +338,7 @@ static void print_hopeless(const struct comparison *c, FILE *out)
 
 void table_print(const struct comparison *c, FILE *out)
 {
-    if (served(c) == 0) {
+    if (comparison_served(c) == 0) {
         print_hopeless(c, out);
         return;
     }
