@@ -7,7 +7,7 @@
 
 #include "bench/options.h"
 
-#define WORDS_MAX 16
+#define WORDS_MAX 32
 #define URL       "http://127.0.0.1/news"
 
 /* getopt_long() moves the arguments about. */
@@ -18,8 +18,10 @@ static int take(const char *command, const char *const *args)
     int count = 1;
 
     words[0] = (char *)command;
-    for (; *args != NULL; args++)
+    for (; *args != NULL; args++) {
+        assert_true(count < WORDS_MAX - 1);
         words[count++] = (char *)*args;
+    }
     words[count] = NULL;
     return count;
 }
