@@ -272,7 +272,7 @@ void conn_close(struct conn *c, bool reset)
     LIST_REMOVE(c, link);
     w->conn_count--;
     c->free_note.run = free_later;
-    worker_post(w, &c->free_note);
+    worker_post_last(w, &c->free_note); /* behind what waits for it there */
     c->ops->closed(c);
 }
 

@@ -53,7 +53,8 @@ void worker_free(struct worker *w);
 void worker_post(struct worker *w, struct note *note);
 
 /* The same from w itself, for what is to be done once all other notes of this
- * round have run. */
+ * round have run: these run in the order in which they were posted, and what has
+ * closed is freed by one of them. */
 void worker_post_last(struct worker *w, struct note *note);
 
 /* Whether w, which this thread is, has notes to run before it sleeps. */

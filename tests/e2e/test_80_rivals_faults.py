@@ -492,6 +492,7 @@ def test_a_message_behind_fragments_comes_once(penstock, backend):
     with WsClient(p, "/news").connect() as r:
         p.wait_for(lambda: readers_of(p) == 1)
         r.send(["half ", "of ", "it"])
+        p.wait_for(lambda: p.channel("news")["messages"] == 1)
         for n in range(5):
             p.publish("news", str(n))
         assert data_of(r.read(6)) == ["half of it", *"01234"]
