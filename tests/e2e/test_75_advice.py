@@ -230,8 +230,6 @@ def measure(p, data, rate, regular, seconds, names=NAMES, more=()):
     for r in readings:
         # Whether one of these polls brings something is chance.
         tolerance = 0.15 if r.name == "poll_newest" and not regular else 0.05
-        if r.name == "sse_packed" and len(data) < 100:
-            tolerance = 0.1  # how text packs that is shorter than its frame
         want = predicted(r, true_rate, regular, rtt_ms, *more)
         for way, told, counted in zip(("in", "out"), want, r.counted):
             line = (f"{r.name} {way}: predicted {told:.1f}, "
