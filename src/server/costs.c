@@ -42,8 +42,11 @@ static bool take_steps(double *out, json_t *values)
 
     if (!json_is_array(values) || json_array_size(values) != 3)
         return false;
-    json_array_foreach(values, i,
-                       value) if (!take(&out[i], value)) return false;
+    json_array_foreach(values, i, value)
+    {
+        if (!take(&out[i], value))
+            return false;
+    }
     return true;
 }
 
@@ -89,9 +92,11 @@ bool costs_read(struct model_costs *out, const char *file)
         fprintf(stderr, "penstock advise: %s: %s\n", file, error.text);
     else if (!json_is_object(root))
         wrong = "the whole";
-    json_object_foreach(root, name, value) if (wrong == NULL &&
-                                               !take_member(out, name, value))
-        wrong = name;
+    json_object_foreach(root, name, value)
+    {
+        if (wrong == NULL && !take_member(out, name, value))
+            wrong = name;
+    }
     if (wrong != NULL)
         fprintf(stderr,
                 "penstock advise: %s: %s: this is no cost: see penstock(1)\n",

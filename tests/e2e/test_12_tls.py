@@ -227,13 +227,17 @@ def test_a_client_s_end_is_answered(penstock, certificate, version):
         assert c.closed()
 
 
+def follow(c):
+    c.send(b"GET /news HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream"
+           b"\r\n\r\n")
+    c.read_until(b"retry:")
+
+
 def test_an_end_while_a_stream_runs_takes_it_along(penstock, certificate):
     p = penstock(news())
     with TlsByHand(p.port, trusting(certificate)) as c:
         c.handshake()
-        c.send(b"GET /news HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream"
-               b"\r\n\r\n")
-        c.read_until(b"retry:")
+        follow(c)
         p.wait_for(lambda: p.channel("news")["readers"] == 1)
         c.end()
         p.wait_for(lambda: p.channel("news")["readers"] == 0)
@@ -528,9 +532,7 @@ def test_octets_are_counted_as_they_are_on_the_wire(penstock, certificate):
     p = penstock(news())
     with TlsByHand(p.port, trusting(certificate)) as c:
         c.handshake()
-        c.send(b"GET /news HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream"
-               b"\r\n\r\n")
-        c.read_until(b"retry:")
+        follow(c)
         p.publish("news", "x" * 100_000)
         p.publish("news", "last")
         c.read_until(b"data: last\n\n")
